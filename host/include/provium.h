@@ -1,0 +1,536 @@
+/*
+ * libprovium: boots a Linux kernel in a virtual machine and drives the agent inside it.
+ *
+ * Two kinds of handle: a provium_vm is a running QEMU, a provium_connection is one connection to an
+ * agent, in a VM of this library or of somebody else (Firecracker, Cloud Hypervisor, libvirt).
+ *
+ * Calls block. Each that waits takes a timeout in milliseconds; PROVIUM_FOREVER waits without one.
+ * A call that passed its timeout fails with PROVIUM_TIMED_OUT and has cancelled what it asked for.
+ *
+ * Calls that can fail return 0, or -1 and an error value; the error argument may be NULL.
+ *
+ * There is no global state. Different threads may use different handles at the same time; one
+ * handle is used by one thread at a time. A VM's processes die with the thread that booted it
+ * (prctl(2), PR_SET_PDEATHSIG), so that a test that crashes leaves none behind.
+ *
+ * The structs of options may be cleared to zero: every zero is the default that is documented.
+ * Strings and buffers that are passed in stay the caller's and are needed during the call only,
+ * unless said otherwise.
+ */
+#ifndef PROVIUM_H
+#define PROVIUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PROVIUM_FOREVER (-1)
+
+/* The version of the library, "0.1.0". Static. */
+const char *provium_version(void);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Errors */
+
+enum provium_code {
+	PROVIUM_OK = 0,
+	/* An argument or option is wrong: the caller's mistake, nothing was done. */
+	PROVIUM_INVALID,
+	/* A system call on the host failed; os_errno is the host's. */
+	PROVIUM_HOST,
+	/* A system call in the guest failed; os_errno is the guest's number. */
+	PROVIUM_GUEST,
+	/* The timeout passed. */
+	PROVIUM_TIMED_OUT,
+	/* The caller's cancel fd became readable. */
+	PROVIUM_CANCELLED,
+	/* The connection ended; what was running in the guest's process is not known to have ended.
+	 */
+	PROVIUM_DISCONNECTED,
+	/* The agent broke the protocol, or speaks another major version. */
+	PROVIUM_PROTOCOL,
+	/* The agent refused: a limit, something not found, not supported, not authorised. */
+	PROVIUM_LIMIT,
+	PROVIUM_NOT_FOUND,
+	PROVIUM_BUSY,
+	PROVIUM_UNSUPPORTED,
+	PROVIUM_AUTH,
+	/* The VM could not be started, or did not come up; the message holds the console's end. */
+	PROVIUM_BOOT,
+	/* The guest's kernel panicked, or QEMU ended, while something was awaited. */
+	PROVIUM_VM_GONE,
+};
+
+/* The longest message, its NUL included; a longer one is cut. */
+#define PROVIUM_MESSAGE_SIZE 4096
+
+/*
+ * An error as a value: copied freely, nothing to release. message is one or more lines for a
+ * person, says what to do where that is known, and does not end in a newline.
+ */
+struct provium_error {
+	enum provium_code code;
+	/* 0 where no system call failed. */
+	int os_errno;
+	char message[PROVIUM_MESSAGE_SIZE];
+};
+
+/* "timed out" and the like. Static. */
+const char *provium_code_name(enum provium_code code);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Connections */
+
+struct provium_connection;
+
+/* What the agent said of itself in its READY. Strings live as long as the connection. */
+struct provium_agent {
+	unsigned int protocol_major;
+	unsigned int protocol_minor;
+	const char *version;
+	/* uname -m and uname -r of the guest. */
+	const char *arch;
+	const char *kernel_release;
+	/* "" where the guest could not tell. */
+	const char *boot_id;
+	int pid;
+	unsigned int restarts;
+	/* Why the server was last started again; "" if never. */
+	const char *restart_reason;
+	/* The program that was to be init and could not be executed, and why; "" and 0 if none. */
+	const char *init_error_path;
+	int init_error_errno;
+	/* CLOCK_BOOTTIME of the guest, nanoseconds; 0 where it is not known. */
+	uint64_t init_started_ns;
+	uint64_t listening_ns;
+};
+
+/*
+ * Connects to an agent and waits for its READY.
+ *
+ * address: "vsock:CID[:PORT]" (AF_VSOCK, vsock(7)) or "unix:PATH[:PORT]" (the hybrid vsock socket
+ * of Firecracker, Cloud Hypervisor, vhost-device-vsock and provium-vsock: "CONNECT PORT\n",
+ * answered by "OK N\n"), or "agent-unix:PATH" (a plain Unix socket, as `provium-agent --listen`
+ * makes it). PORT is 5123 where absent. A path is at most 107 bytes (unix(7)).
+ */
+int provium_connect(const char *address, int timeout_ms, struct provium_connection **connection,
+		    struct provium_error *error);
+
+/*
+ * As provium_connect, on a connected stream socket, which the connection owns from then on (also
+ * when this fails).
+ */
+int provium_connect_fd(int fd, int timeout_ms, struct provium_connection **connection,
+		       struct provium_error *error);
+
+/* Closes and releases it. Handles of commands on it must have been freed. NULL is allowed. */
+void provium_connection_free(struct provium_connection *connection);
+
+const struct provium_agent *provium_connection_agent(const struct provium_connection *connection);
+
+/*
+ * From now on a call on this connection that waits fails with PROVIUM_CANCELLED as soon as fd is
+ * readable (a signalfd, say). The fd is not read and stays the caller's. -1: none.
+ */
+void provium_connection_set_cancel_fd(struct provium_connection *connection, int fd);
+
+/*
+ * For event loops: when the fd is readable (or, where provium_connection_wants_write says so,
+ * writable), call provium_connection_dispatch with a timeout of 0. Callbacks of commands run inside
+ * dispatch and inside every other call that waits.
+ */
+int provium_connection_fd(const struct provium_connection *connection);
+bool provium_connection_wants_write(const struct provium_connection *connection);
+
+/* Handles what has arrived; waits up to timeout_ms for something to do so. */
+int provium_connection_dispatch(struct provium_connection *connection, int timeout_ms,
+				struct provium_error *error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* The agent */
+
+/* One round trip. */
+int provium_ping(struct provium_connection *connection, int timeout_ms,
+		 struct provium_error *error);
+
+struct provium_info {
+	uint64_t uptime_ns;
+	/* Bytes of the guest's memory. */
+	uint64_t memory_total;
+	uint64_t memory_free;
+	/* Of the agent's process. */
+	uint64_t resident_bytes;
+	uint32_t open_fds;
+	uint32_t connections;
+	uint64_t frames_received;
+	uint64_t frames_sent;
+	uint64_t bytes_received;
+	uint64_t bytes_sent;
+	uint32_t commands_running;
+	uint64_t commands_started;
+	uint32_t jobs;
+	uint32_t workers;
+	uint32_t restarts;
+	uint64_t queued_bytes;
+};
+
+int provium_info(struct provium_connection *connection, int timeout_ms, struct provium_info *info,
+		 struct provium_error *error);
+
+enum provium_shutdown_mode {
+	PROVIUM_POWER_OFF,
+	PROVIUM_REBOOT,
+	PROVIUM_HALT,
+	PROVIUM_PANIC,
+};
+
+/*
+ * Has the agent shut the guest down: returns when it has acknowledged, and ends the connection
+ * (only provium_connection_free may follow). sync: file systems are written back first, for at most
+ * 5 s. For a VM of this library provium_vm_shutdown is the call.
+ */
+int provium_shutdown(struct provium_connection *connection, enum provium_shutdown_mode mode,
+		     bool sync, int timeout_ms, struct provium_error *error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Commands */
+
+struct provium_exec;
+
+enum provium_stream {
+	PROVIUM_STDOUT = 1,
+	PROVIUM_STDERR = 2,
+};
+
+enum provium_stdin {
+	/* /dev/null, or the input where there is some. */
+	PROVIUM_STDIN_DEFAULT,
+	/* provium_exec_write and provium_exec_close_stdin bring it. */
+	PROVIUM_STDIN_STREAM,
+};
+
+/*
+ * Called with what the command wrote, as it comes. Must not call functions on the same connection.
+ */
+typedef void (*provium_output_fn)(void *user, enum provium_stream stream, const void *data,
+				  size_t size);
+
+struct provium_exec_options {
+	/* NULL-terminated; argv[0] without a slash is looked up in PATH. Either argv or shell. */
+	const char *const *argv;
+	/* Run by /bin/sh -c. */
+	const char *shell;
+	/* NULL-terminated NAME=VALUE, over the agent's environment. NULL: none. */
+	const char *const *env;
+	/* Start from an empty environment. */
+	bool clear_env;
+	/* NULL: "/". */
+	const char *cwd;
+	enum provium_stdin stdin_kind;
+	/* Standard input as a whole. */
+	const void *input;
+	size_t input_size;
+	bool merge_stderr;
+	/* Milliseconds after which the agent kills the command. 0: none. */
+	uint64_t timeout_ms;
+	/* NULL: output is dropped. */
+	provium_output_fn on_output;
+	void *user;
+};
+
+enum provium_outcome {
+	PROVIUM_EXITED = 1,
+	PROVIUM_SIGNALLED,
+	/* Killed by the agent because options.timeout_ms had passed. */
+	PROVIUM_EXEC_TIMED_OUT,
+	PROVIUM_EXEC_CANCELLED,
+};
+
+struct provium_exec_result {
+	enum provium_outcome outcome;
+	/* With PROVIUM_EXITED. */
+	int exit_code;
+	/* The signal that ended it; 0 where none did. Guest's number. */
+	int signal;
+	bool core_dumped;
+	int pid;
+	uint64_t wall_ns;
+	uint64_t user_us;
+	uint64_t system_us;
+	uint64_t max_rss_kib;
+	uint64_t minor_faults;
+	uint64_t major_faults;
+	uint64_t voluntary_switches;
+	uint64_t involuntary_switches;
+	uint64_t stdout_bytes;
+	uint64_t stderr_bytes;
+	bool stdout_truncated;
+	bool stderr_truncated;
+	/* Another process still held its output when the command had ended. */
+	bool pipes_held;
+};
+
+/*
+ * Sends the request and returns at once; many commands may run on one connection. That the program
+ * cannot be executed is told by provium_exec_wait.
+ */
+int provium_exec_start(struct provium_connection *connection,
+		       const struct provium_exec_options *options, struct provium_exec **exec,
+		       struct provium_error *error);
+
+/* Whether its result (or failure) is there, so that provium_exec_wait will not block. */
+bool provium_exec_done(const struct provium_exec *exec);
+
+/* Waits for the end. May be called again. All output has been delivered when it succeeds. */
+int provium_exec_wait(struct provium_exec *exec, int timeout_ms, struct provium_exec_result *result,
+		      struct provium_error *error);
+
+/* How many bytes provium_exec_write takes now without waiting for the command to read. */
+size_t provium_exec_writable(const struct provium_exec *exec);
+
+/*
+ * Appends to the command's standard input (PROVIUM_STDIN_STREAM). Waits while 256 KiB are unread.
+ * Fails with PROVIUM_GUEST and EPIPE where the command has closed it.
+ */
+int provium_exec_write(struct provium_exec *exec, const void *data, size_t size, int timeout_ms,
+		       struct provium_error *error);
+int provium_exec_close_stdin(struct provium_exec *exec, struct provium_error *error);
+
+/* signal: a number of the guest's architecture. group: to its process group. */
+int provium_exec_signal(struct provium_exec *exec, int signal, bool group, int timeout_ms,
+			struct provium_error *error);
+
+/* Asks the agent to kill it; provium_exec_wait tells when that is done. */
+int provium_exec_cancel(struct provium_exec *exec, struct provium_error *error);
+
+/* Releases the handle. A command that still runs is cancelled. NULL is allowed. */
+void provium_exec_free(struct provium_exec *exec);
+
+/* A piece of memory that the library allocated; release data with free(3). */
+struct provium_buffer {
+	void *data;
+	size_t size;
+};
+
+/*
+ * Start, wait, free, with the output in memory: at most limit bytes per stream are kept (0: 16
+ * MiB), the rest is dropped and told in the result. out and err may be NULL. Both are
+ * NUL-terminated behind their size.
+ */
+int provium_exec_run(struct provium_connection *connection,
+		     const struct provium_exec_options *options, size_t limit, int timeout_ms,
+		     struct provium_exec_result *result, struct provium_buffer *out,
+		     struct provium_buffer *err, struct provium_error *error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Files */
+
+/* Takes what was read, in order. Not 0 ends the transfer with PROVIUM_CANCELLED. */
+typedef int (*provium_sink_fn)(void *user, const void *data, size_t size);
+
+/*
+ * Puts at most size bytes into data and returns how many; 0 is the end, a negative errno value ends
+ * the transfer with PROVIUM_HOST.
+ */
+typedef ptrdiff_t (*provium_source_fn)(void *user, void *data, size_t size);
+
+/* done and total in bytes; total is 0 where it is not known. */
+typedef void (*provium_progress_fn)(void *user, uint64_t done, uint64_t total);
+
+struct provium_read_options {
+	uint64_t offset;
+	/* Bytes at most. 0: to the end. */
+	uint64_t length;
+};
+
+/* Reads a file of any size in the guest. options may be NULL. *bytes: how many; may be NULL. */
+int provium_read_file(struct provium_connection *connection, const char *path,
+		      const struct provium_read_options *options, provium_sink_fn sink, void *user,
+		      int timeout_ms, uint64_t *bytes, struct provium_error *error);
+
+/* Fails with PROVIUM_LIMIT where the file is longer than limit bytes. NUL-terminated behind size.
+ */
+int provium_read_file_memory(struct provium_connection *connection, const char *path, size_t limit,
+			     int timeout_ms, struct provium_buffer *content,
+			     struct provium_error *error);
+
+struct provium_write_options {
+	/* Exact permission bits of a file that is made. 0: 0644; has_mode tells a wanted 0. */
+	unsigned int mode;
+	bool has_mode;
+	/* Fail where the file is there. */
+	bool exclusive;
+	bool append;
+	/* Write beside it, fsync, rename over it. */
+	bool atomic;
+	bool sync;
+};
+
+/* The file is truncated first unless options say otherwise. options may be NULL. */
+int provium_write_file(struct provium_connection *connection, const char *path,
+		       const struct provium_write_options *options, provium_source_fn source,
+		       void *user, int timeout_ms, uint64_t *bytes, struct provium_error *error);
+int provium_write_file_memory(struct provium_connection *connection, const char *path,
+			      const struct provium_write_options *options, const void *data,
+			      size_t size, int timeout_ms, struct provium_error *error);
+
+struct provium_copy_options {
+	provium_progress_fn progress;
+	void *user;
+};
+
+/*
+ * Copies one file, with its permission bits, and leaves no half one behind: both write beside the
+ * target and rename. options may be NULL.
+ */
+int provium_push(struct provium_connection *connection, const char *host_path,
+		 const char *guest_path, const struct provium_copy_options *options, int timeout_ms,
+		 struct provium_error *error);
+int provium_pull(struct provium_connection *connection, const char *guest_path,
+		 const char *host_path, const struct provium_copy_options *options, int timeout_ms,
+		 struct provium_error *error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* The shim: the cpio archive that brings agent and wrapper into the guest */
+
+/* A file or directory of the host's, and where it goes in the guest. */
+struct provium_file {
+	const char *guest_path;
+	const char *host_path;
+};
+
+struct provium_shim_options {
+	/*
+	 * The kernel's modules: the directory that holds its modules.dep (/lib/modules/VERSION).
+	 * NULL: the kernel needs none.
+	 */
+	const char *modules_dir;
+	/* More modules to load, by name, with what they depend on; NULL-terminated. NULL: none. */
+	const char *const *modules;
+	const struct provium_file *files;
+	size_t n_files;
+	/* An initramfs (cpio, or that compressed by gzip, zstd, xz or lz4) to go with. NULL: none.
+	 */
+	const char *initrd;
+	/* Add a userland made from the host's static busybox. */
+	bool busybox;
+};
+
+/* Writes the shim to path, by way of a temporary file beside it. */
+int provium_shim_write(const struct provium_shim_options *options, const char *path,
+		       struct provium_error *error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Virtual machines */
+
+struct provium_vm;
+
+enum provium_accel {
+	/* KVM where a guest really runs on it, else TCG. */
+	PROVIUM_ACCEL_AUTO,
+	PROVIUM_ACCEL_KVM,
+	PROVIUM_ACCEL_TCG,
+};
+
+enum provium_vsock {
+	/* The kernel's vhost-vsock where it can be opened, else provium-vsock. */
+	PROVIUM_VSOCK_AUTO,
+	PROVIUM_VSOCK_KERNEL,
+	PROVIUM_VSOCK_USER,
+};
+
+struct provium_disk {
+	const char *path;
+	bool readonly;
+	/* "raw" or "qcow2". NULL: raw. */
+	const char *format;
+};
+
+struct provium_vm_options {
+	/* Kernel image (bzImage). Required. */
+	const char *kernel;
+	/* Modules, files, initrd: as in provium_shim_options. */
+	const char *modules_dir;
+	const char *const *modules;
+	const char *initrd;
+	const struct provium_file *files;
+	size_t n_files;
+	/* Without an initrd a busybox userland is made, unless this is set. */
+	bool no_userland;
+	/* The real init. NULL: the image's /init where there is one, else the wrapper is init. */
+	const char *init;
+	/* Bytes. 0: 512 MiB. */
+	uint64_t memory;
+	/* 0: 1. */
+	unsigned int cpus;
+	/* Appended to the kernel command line. */
+	const char *append;
+	enum provium_accel accel;
+	enum provium_vsock vsock;
+	const struct provium_disk *disks;
+	size_t n_disks;
+	/* Where the console goes: a file, truncated. NULL: a temporary one. */
+	const char *console;
+	/* Until the agent answers, milliseconds. 0: 60 s, six times that under TCG. */
+	int boot_timeout_ms;
+	/* As provium_connection_set_cancel_fd, for this and every call on the VM. */
+	bool has_cancel_fd;
+	int cancel_fd;
+	/* Called with what is worth knowing while it boots ("no KVM: ..., using TCG"). NULL: none.
+	 */
+	void (*on_notice)(void *user, const char *text);
+	void *user;
+	/* NULL: "qemu-system-x86_64" and "provium-vsock", found in PATH (the latter also beside the
+	 * running program). */
+	const char *qemu;
+	const char *vsock_program;
+};
+
+/*
+ * Boots and waits until the agent answers. When it fails nothing is left behind, and the message
+ * holds the last 30 lines of the console.
+ */
+int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm **vm,
+		    struct provium_error *error);
+
+/*
+ * The connection that was made at boot; the VM's own, freed with it. While a call on it waits, the
+ * end of QEMU and a panic of the guest are noticed too (PROVIUM_VM_GONE).
+ */
+struct provium_connection *provium_vm_connection(struct provium_vm *vm);
+
+/* One more connection, to PORT (0: the agent's). The caller's; freed before the VM. */
+int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
+		       struct provium_connection **connection, struct provium_error *error);
+
+enum provium_accel provium_vm_accel(const struct provium_vm *vm);
+enum provium_vsock provium_vm_vsock(const struct provium_vm *vm);
+int provium_vm_qemu_pid(const struct provium_vm *vm);
+/* The file that the console goes to. Lives as long as the VM. */
+const char *provium_vm_console(const struct provium_vm *vm);
+
+/* The last lines of the console so far, without control characters. Release with free(3). */
+char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines);
+
+/*
+ * Has the agent power the guest off and waits until QEMU is gone; one that is still there a second
+ * after the agent's acknowledgement is told to quit. Fails where it had to be killed.
+ */
+int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
+			struct provium_error *error);
+
+/* Ends QEMU at once. */
+void provium_vm_kill(struct provium_vm *vm);
+
+/* Kills what still runs, removes the temporary files, releases. NULL is allowed. */
+void provium_vm_free(struct provium_vm *vm);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,108 @@
+#include "frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for many small frames per read; a reader that is idle keeps no more than this. */
+#define SMALL_CAPACITY ((size_t)16 << 10)
+/* The least that is offered to a read while a longer frame is on its way. */
+#define MIN_SPACE      ((size_t)4 << 10)
+
+void frame_put_header(uint8_t header[FRAME_HEADER], uint32_t length)
+{
+	header[0] = (uint8_t)length;
+	header[1] = (uint8_t)(length >> 8);
+	header[2] = (uint8_t)(length >> 16);
+	header[3] = (uint8_t)(length >> 24);
+}
+
+static uint32_t get_header(const uint8_t *header)
+{
+	return (uint32_t)header[0] | (uint32_t)header[1] << 8 | (uint32_t)header[2] << 16 |
+	       (uint32_t)header[3] << 24;
+}
+
+void frame_reader_init(struct frame_reader *reader, uint32_t max_frame)
+{
+	*reader = (struct frame_reader){ .max_frame = max_frame };
+}
+
+void frame_reader_finish(struct frame_reader *reader)
+{
+	free(reader->buffer);
+	*reader = (struct frame_reader){ 0 };
+}
+
+size_t frame_reader_pending(const struct frame_reader *reader)
+{
+	return reader->end - reader->start;
+}
+
+/* How large the buffer should be for the frame that is on its way, given what has arrived of it. */
+static size_t wanted_capacity(const struct frame_reader *reader)
+{
+	size_t pending = frame_reader_pending(reader);
+	size_t frame;
+
+	if (pending < FRAME_HEADER)
+		return SMALL_CAPACITY;
+	frame = FRAME_HEADER + (size_t)get_header(reader->buffer + reader->start);
+	if (frame <= SMALL_CAPACITY)
+		return SMALL_CAPACITY;
+	/* At most twice what has come, so that the peer pays for what it makes us hold. */
+	if (pending < SMALL_CAPACITY / 2)
+		return SMALL_CAPACITY;
+	if (pending < frame / 2)
+		return pending * 2 + MIN_SPACE;
+	return frame + MIN_SPACE;
+}
+
+uint8_t *frame_reader_space(struct frame_reader *reader, size_t *space)
+{
+	size_t pending = frame_reader_pending(reader);
+	size_t wanted = wanted_capacity(reader);
+	uint8_t *buffer;
+
+	/* Grown for a long frame: given back as soon as that is no longer needed. */
+	if (wanted > reader->capacity || (reader->capacity > 2 * wanted && pending < wanted)) {
+		buffer = malloc(wanted);
+		if (!buffer)
+			return NULL;
+		if (pending)
+			memcpy(buffer, reader->buffer + reader->start, pending);
+		free(reader->buffer);
+		reader->buffer = buffer;
+		reader->capacity = wanted;
+	} else if (reader->start > 0) {
+		memmove(reader->buffer, reader->buffer + reader->start, pending);
+	}
+	reader->start = 0;
+	reader->end = pending;
+
+	*space = reader->capacity - reader->end;
+	return reader->buffer + reader->end;
+}
+
+void frame_reader_filled(struct frame_reader *reader, size_t count)
+{
+	reader->end += count;
+}
+
+enum frame_status frame_reader_next(struct frame_reader *reader, const uint8_t **body,
+				    uint32_t *length)
+{
+	size_t pending = frame_reader_pending(reader);
+
+	if (pending < FRAME_HEADER)
+		return FRAME_PARTIAL;
+	*length = get_header(reader->buffer + reader->start);
+	if (*length == 0)
+		return FRAME_EMPTY;
+	if (*length > reader->max_frame)
+		return FRAME_TOO_LONG;
+	if (pending - FRAME_HEADER < *length)
+		return FRAME_PARTIAL;
+	*body = reader->buffer + reader->start + FRAME_HEADER;
+	reader->start += FRAME_HEADER + (size_t)*length;
+	return FRAME_COMPLETE;
+}

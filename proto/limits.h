@@ -1,0 +1,30 @@
+/*
+ * The numbers of the protocol that both ends must agree on (docs/protocol.md, "Limits").
+ */
+#ifndef PROTO_LIMITS_H
+#define PROTO_LIMITS_H
+
+#include <stdint.h>
+
+#define PROVIUM_PROTOCOL_MAJOR 1
+#define PROVIUM_PROTOCOL_MINOR 0
+
+/* vsock port of the agent where provium.port= names no other. */
+#define PROVIUM_PORT           5123
+
+/* Longest encoded Message in a frame, bytes. */
+#define PROVIUM_MAX_FRAME      (16u << 20)
+
+/* Bulk data travels in pieces of at most so many bytes, so that requests can take turns. */
+#define PROVIUM_CHUNK          (256u << 10)
+
+/* Longest payload of a PING, bytes. */
+#define PROVIUM_MAX_PING       (64u << 10)
+
+/* Bytes of WRITE_DATA that a host may have sent and WRITE_ACK not yet told of. */
+#define PROVIUM_WRITE_WINDOW   (1u << 20)
+
+/* Bytes of STDIN per command that may be unanswered. */
+#define PROVIUM_STDIN_WINDOW   (256u << 10)
+
+#endif
