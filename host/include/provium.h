@@ -66,7 +66,10 @@ enum provium_code {
 };
 
 /* The longest message, its NUL included; a longer one is cut. */
-#define PROVIUM_MESSAGE_SIZE 4096
+#define PROVIUM_MESSAGE_SIZE   4096
+
+/* The longest name of an operation, its NUL included. */
+#define PROVIUM_OPERATION_SIZE 32
 
 /*
  * An error as a value: copied freely, nothing to release. message is one or more lines for a
@@ -76,6 +79,9 @@ struct provium_error {
 	enum provium_code code;
 	/* 0 where no system call failed. */
 	int os_errno;
+	/* With PROVIUM_GUEST: what failed there, as the agent's ERROR names it ("execve"); else "".
+	 */
+	char operation[PROVIUM_OPERATION_SIZE];
 	char message[PROVIUM_MESSAGE_SIZE];
 };
 
@@ -471,6 +477,12 @@ struct provium_vm_options {
 	const char *append;
 	enum provium_accel accel;
 	enum provium_vsock vsock;
+	/*
+	 * Where provium-vsock makes its hybrid socket, so that other processes can connect
+	 * (provium_connect, "unix:PATH"); mode 0600, removed with the VM. Only with provium-vsock:
+	 * PROVIUM_VSOCK_KERNEL beside it is PROVIUM_INVALID. NULL: in the VM's private directory.
+	 */
+	const char *socket;
 	const struct provium_disk *disks;
 	size_t n_disks;
 	/* Where the console goes: a file, truncated. NULL: a temporary one. */
@@ -483,6 +495,10 @@ struct provium_vm_options {
 	/* Called with what is worth knowing while it boots ("no KVM: ..., using TCG"). NULL: none.
 	 */
 	void (*on_notice)(void *user, const char *text);
+	/* Called as each step begins: "trying KVM", "packing the initramfs", "starting QEMU",
+	 * "waiting for the agent". NULL: none.
+	 */
+	void (*on_phase)(void *user, const char *text);
 	void *user;
 	/* NULL: "qemu-system-x86_64" and "provium-vsock", found in PATH (the latter also beside the
 	 * running program). */
