@@ -1,0 +1,56 @@
+/*
+ * Waiting for one fd, and for everything that ends the wait early: a deadline, the caller's cancel
+ * fd, and a monitor, by which a VM notices the end of QEMU or a panic while any call waits.
+ */
+#ifndef LIB_WAIT_H
+#define LIB_WAIT_H
+
+#include <poll.h>
+
+#include "host/include/provium.h"
+#include "host/lib/deadline.h"
+
+/* The most fds that a monitor may wait for. */
+#define MONITOR_MAX_FDS 8
+
+struct connection_monitor {
+	/* Puts at most max fds to wait for into fds, with events set, and returns how many. */
+	int (*prepare)(void *user, struct pollfd *fds, int max);
+	/*
+	 * Looks at the revents of those fds (all 0 where none is ready; it is called after each
+	 * wait). Not 0: what the connection leads to is gone for good, and *error, which may be
+	 * NULL, says why.
+	 */
+	int (*check)(void *user, const struct pollfd *fds, int count, struct provium_error *error);
+	void *user;
+};
+
+/* What ends a wait early. */
+struct wait_limits {
+	struct deadline deadline;
+	/* Readable: the wait ends with PROVIUM_CANCELLED. -1: none. */
+	int cancel_fd;
+	/* NULL: none. */
+	const struct connection_monitor *monitor;
+};
+
+enum wait_end {
+	WAIT_READY,
+	/* *error says which; *revents may be set all the same. */
+	WAIT_TIMED_OUT,
+	WAIT_CANCELLED,
+	WAIT_GONE,
+	/* poll(2) itself failed. */
+	WAIT_FAILED,
+};
+
+/*
+ * Waits for events (of poll(2)) on fd; -1: only for the limits. *revents is what fd has, 0 where
+ * nothing. A limit wins over readiness, so that a peer that never stops sending cannot keep a call
+ * from ending: the caller handles *revents first and looks at the return value then.
+ * what: for "WHAT: no answer within 500 ms".
+ */
+enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, const char *what,
+		      short *revents, struct provium_error *error);
+
+#endif
