@@ -1,0 +1,81 @@
+/*
+ * The server process: accepts connections and does what they ask, until it is told to stop.
+ *
+ * One libev loop multiplexes listener, connections, commands, pipes and timers; nothing in it
+ * blocks but file operations themselves. The caller (supervisor, or a test) prepares the process.
+ */
+#ifndef AGENT_SERVER_H
+#define AGENT_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+enum listener_kind {
+	/* AF_VSOCK: only peers with the host's CID are let in. */
+	LISTENER_VSOCK,
+	/* AF_UNIX: whoever may open the socket. */
+	LISTENER_UNIX,
+};
+
+/*
+ * All strings and fds are borrowed: they outlive server_run, which neither frees nor closes them
+ * (but connection_fd). Fds are close-on-exec; -1 where there is none.
+ */
+struct server_config {
+	/* Listening already. */
+	int listen_fd;
+	enum listener_kind listener;
+
+	/*
+	 * Served without a listener, for tests: a connected stream socket, owned by the server from
+	 * then on. With listen_fd -1 the server ends when this connection has ended.
+	 */
+	int connection_fd;
+
+	/* The server ends when this becomes readable or its other end is closed. */
+	int stop_fd;
+
+	/* The end that the supervisor watches; only kept open. */
+	int life_fd;
+
+	/* A procfs that is mounted nowhere. -1: /proc is used. */
+	int proc_fd;
+	/* A devtmpfs that is mounted nowhere. -1: /dev is used. */
+	int dev_fd;
+
+	/* How often this process has been started again, and why the last time (NULL: never). */
+	uint32_t restarts;
+	const char *restart_reason;
+
+	/* The real init that could not be executed (NULL: none), and why. */
+	const char *init_error_path;
+	int init_error;
+
+	/* CLOCK_BOOTTIME, nanoseconds; 0: unknown. */
+	uint64_t init_started_ns;
+	uint64_t listening_ns;
+
+	/* RLIMIT_NOFILE as it was found at the start: what commands get. */
+	bool restore_nofile;
+	struct rlimit nofile;
+
+	/* oom_score_adj as it was found at the start: what commands get. */
+	bool restore_oom_score_adj;
+	int oom_score_adj;
+
+	/*
+	 * power_set() in a guest that is ours, or what stands in for it in a test: carries a
+	 * SHUTDOWN out after the protocol's part of it. NULL: SHUTDOWN is not served.
+	 */
+	int (*power)(int mode, bool sync, unsigned int sync_timeout_ms);
+};
+
+/*
+ * Serves until stop_fd, the end of connection_fd, or a SHUTDOWN after which power() returned 0.
+ * Returns 0, or a negative errno where serving could not begin. When it returns, every connection
+ * is closed and every command killed and reaped. Ignores SIGPIPE for the process.
+ */
+int server_run(const struct server_config *config);
+
+#endif
