@@ -4,15 +4,19 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+#include "common/util.h"
 #include "frame.h"
 
+/* Covers nearly every request but bulk data. */
 #define BLOCK_SIZE ((size_t)8 << 10)
+/* Of everything that protobuf-c allocates: its structs hold pointers and 64-bit integers. */
+#define ALIGNMENT  sizeof(uint64_t)
 
 struct decoder_block {
 	struct decoder_block *next;
 	size_t size;
 	size_t used;
-	alignas(max_align_t) uint8_t data[];
+	alignas(ALIGNMENT) uint8_t data[];
 };
 
 void decoder_init(struct decoder *decoder)
@@ -20,8 +24,7 @@ void decoder_init(struct decoder *decoder)
 	*decoder = (struct decoder){ 0 };
 }
 
-/* One block of the usual size is kept, so that small messages need no malloc at all. */
-static void decoder_reset(struct decoder *decoder)
+void decoder_release(struct decoder *decoder)
 {
 	struct decoder_block *block = decoder->blocks;
 	struct decoder_block *kept = NULL;
@@ -39,15 +42,45 @@ static void decoder_reset(struct decoder *decoder)
 		block = next;
 	}
 	decoder->blocks = kept;
-	decoder->used = 0;
-	decoder->failure = DECODE_OK;
+	decoder->allocated = kept ? BLOCK_SIZE : 0;
 }
 
 void decoder_finish(struct decoder *decoder)
 {
-	decoder_reset(decoder);
+	decoder_release(decoder);
 	free(decoder->blocks);
 	*decoder = (struct decoder){ 0 };
+}
+
+/* A new block for size bytes, or NULL with decoder->failure set. */
+static struct decoder_block *add_block(struct decoder *decoder, size_t size)
+{
+	struct decoder_block *first = decoder->blocks;
+	size_t left = decoder->limit - decoder->allocated;
+	size_t block_size = MAX(size, MIN(left, BLOCK_SIZE));
+	struct decoder_block *block;
+
+	if (size > left) {
+		decoder->failure = DECODE_LIMIT;
+		return NULL;
+	}
+	block = malloc(sizeof(*block) + block_size);
+	if (!block) {
+		decoder->failure = DECODE_NO_MEMORY;
+		return NULL;
+	}
+	decoder->allocated += block_size;
+	block->size = block_size;
+	block->used = 0;
+	if (first && size > BLOCK_SIZE / 2) {
+		/* It will be full: the first one goes on serving small sizes. */
+		block->next = first->next;
+		first->next = block;
+	} else {
+		block->next = first;
+		decoder->blocks = block;
+	}
+	return block;
 }
 
 static void *arena_alloc(void *data, size_t size)
@@ -56,31 +89,19 @@ static void *arena_alloc(void *data, size_t size)
 	struct decoder_block *block = decoder->blocks;
 	void *place;
 
+	/* Before the rounding, which could overflow. */
 	if (size > decoder->limit) {
 		decoder->failure = DECODE_LIMIT;
 		return NULL;
 	}
-	size = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-	if (size > decoder->limit - decoder->used) {
-		decoder->failure = DECODE_LIMIT;
-		return NULL;
-	}
+	size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
 	if (!block || block->size - block->used < size) {
-		size_t block_size = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-
-		block = malloc(sizeof(*block) + block_size);
-		if (!block) {
-			decoder->failure = DECODE_NO_MEMORY;
+		block = add_block(decoder, size);
+		if (!block)
 			return NULL;
-		}
-		block->size = block_size;
-		block->used = 0;
-		block->next = decoder->blocks;
-		decoder->blocks = block;
 	}
 	place = block->data + block->used;
 	block->used += size;
-	decoder->used += size;
 	return place;
 }
 
@@ -99,13 +120,15 @@ enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, 
 		.allocator_data = decoder,
 	};
 
-	decoder_reset(decoder);
+	decoder_release(decoder);
+	decoder->failure = DECODE_OK;
 	decoder->limit = DECODE_MAX;
 	if (size < (DECODE_MAX - DECODE_BASE) / DECODE_FACTOR)
 		decoder->limit = size * DECODE_FACTOR + DECODE_BASE;
 	*message = provium__v1__message__unpack(&allocator, size, data);
 	if (*message)
 		return DECODE_OK;
+	decoder_release(decoder);
 	return decoder->failure == DECODE_OK ? DECODE_MALFORMED : decoder->failure;
 }
 

@@ -2,8 +2,10 @@
  * Messages to bytes and back, over protobuf-c. Pure: no I/O.
  *
  * What a frame costs when decoded is bounded: empty submessages grow 57-fold under protobuf-c, so
- * its allocator is an arena that refuses to hand out more than a small multiple of the frame. All
- * of a message is released at once, with the next decoding.
+ * its allocator is an arena that refuses to hand out more than a multiple of the frame. The
+ * constant part is for messages of many short elements: a command's argument takes 56 to 88 bytes
+ * and its text, so that 4 n + 64 KiB would refuse `kill` with 4000 pids. Memory that is taken from
+ * malloc counts, not what is used of it.
  */
 #ifndef PROTO_CODEC_H
 #define PROTO_CODEC_H
@@ -14,9 +16,9 @@
 
 #include "provium.pb-c.h"
 
-/* Decoding a frame of n bytes takes at most 4 n + 64 KiB, and at most 24 MiB. */
+/* Decoding a frame of n bytes takes at most 4 n + 1 MiB, and at most 24 MiB. */
 #define DECODE_FACTOR 4
-#define DECODE_BASE   ((size_t)64 << 10)
+#define DECODE_BASE   ((size_t)1 << 20)
 #define DECODE_MAX    ((size_t)24 << 20)
 
 enum decode_status {
@@ -31,9 +33,10 @@ enum decode_status {
 struct decoder_block;
 
 struct decoder {
-	/* The blocks of the message that is held, newest first. */
+	/* The blocks of the message that is held; small sizes come out of the first. */
 	struct decoder_block *blocks;
-	size_t used;
+	/* Bytes of all blocks. */
+	size_t allocated;
 	size_t limit;
 	enum decode_status failure;
 };
@@ -43,10 +46,16 @@ void decoder_finish(struct decoder *decoder);
 
 /*
  * Decodes one Message. On DECODE_OK *message lives until the next call for this decoder; its text
- * and bytes do not point into data. Otherwise *message is NULL.
+ * and bytes do not point into data. Otherwise *message is NULL and nothing is held.
  */
 enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, size_t size,
 				  Provium__V1__Message **message);
+
+/*
+ * Ends the message's life and gives its memory back, but for one block of 8 KiB that makes small
+ * messages cheap. For a decoder that may be idle for long.
+ */
+void decoder_release(struct decoder *decoder);
 
 /*
  * The id of an encoded Message that need not be decodable as a whole, so that a refusal can name

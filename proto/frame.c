@@ -1,12 +1,17 @@
 #include "frame.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for many small frames per read; a reader that is idle keeps no more than this. */
+#include "common/util.h"
+
+/* Room for many small frames per read. */
 #define SMALL_CAPACITY ((size_t)16 << 10)
 /* The least that is offered to a read while a longer frame is on its way. */
 #define MIN_SPACE      ((size_t)4 << 10)
+/* Bulk data come as a series of long frames: room up to this is kept from one to the next. */
+#define KEPT_CAPACITY  ((size_t)512 << 10)
 
 void frame_put_header(uint8_t header[FRAME_HEADER], uint32_t length)
 {
@@ -38,47 +43,50 @@ size_t frame_reader_pending(const struct frame_reader *reader)
 	return reader->end - reader->start;
 }
 
-/* How large the buffer should be for the frame that is on its way, given what has arrived of it. */
+/*
+ * How large the buffer should be for the next read. It doubles with what has arrived of a long
+ * frame, so that a peer pays for what it makes us hold and no byte is copied more than twice on
+ * average, however small the pieces are that it comes in.
+ */
 static size_t wanted_capacity(const struct frame_reader *reader)
 {
 	size_t pending = frame_reader_pending(reader);
-	size_t frame;
+	size_t frame = 0;
+	bool fits;
 
-	if (pending < FRAME_HEADER)
-		return SMALL_CAPACITY;
-	frame = FRAME_HEADER + (size_t)get_header(reader->buffer + reader->start);
+	if (pending >= FRAME_HEADER)
+		frame = FRAME_HEADER + (size_t)get_header(reader->buffer + reader->start);
 	if (frame <= SMALL_CAPACITY)
-		return SMALL_CAPACITY;
-	/* At most twice what has come, so that the peer pays for what it makes us hold. */
-	if (pending < SMALL_CAPACITY / 2)
-		return SMALL_CAPACITY;
-	if (pending < frame / 2)
-		return pending * 2 + MIN_SPACE;
-	return frame + MIN_SPACE;
+		return reader->was_long && reader->capacity <= KEPT_CAPACITY ? reader->capacity
+									     : SMALL_CAPACITY;
+	fits = frame <= reader->capacity || reader->capacity - pending >= MIN_SPACE;
+	if (fits && (reader->capacity <= KEPT_CAPACITY || reader->capacity / 2 <= frame))
+		return reader->capacity;
+	return MAX(MIN(frame, 2 * pending) + MIN_SPACE, SMALL_CAPACITY);
 }
 
 uint8_t *frame_reader_space(struct frame_reader *reader, size_t *space)
 {
 	size_t pending = frame_reader_pending(reader);
-	size_t wanted = wanted_capacity(reader);
-	uint8_t *buffer;
+	size_t capacity = wanted_capacity(reader);
 
-	/* Grown for a long frame: given back as soon as that is no longer needed. */
-	if (wanted > reader->capacity || (reader->capacity > 2 * wanted && pending < wanted)) {
-		buffer = malloc(wanted);
+	if (capacity != reader->capacity) {
+		uint8_t *buffer = malloc(capacity);
+
 		if (!buffer)
 			return NULL;
 		if (pending)
 			memcpy(buffer, reader->buffer + reader->start, pending);
 		free(reader->buffer);
 		reader->buffer = buffer;
-		reader->capacity = wanted;
+		reader->capacity = capacity;
 	} else if (reader->start > 0) {
 		memmove(reader->buffer, reader->buffer + reader->start, pending);
 	}
 	reader->start = 0;
 	reader->end = pending;
 
+	assert(reader->end < reader->capacity);
 	*space = reader->capacity - reader->end;
 	return reader->buffer + reader->end;
 }
@@ -102,6 +110,7 @@ enum frame_status frame_reader_next(struct frame_reader *reader, const uint8_t *
 		return FRAME_TOO_LONG;
 	if (pending - FRAME_HEADER < *length)
 		return FRAME_PARTIAL;
+	reader->was_long = FRAME_HEADER + (size_t)*length > SMALL_CAPACITY;
 	*body = reader->buffer + reader->start + FRAME_HEADER;
 	reader->start += FRAME_HEADER + (size_t)*length;
 	return FRAME_COMPLETE;

@@ -8,6 +8,7 @@
 #ifndef PROTO_FRAME_H
 #define PROTO_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,8 @@ struct frame_reader {
 	size_t start;
 	size_t end;
 	uint32_t max_frame;
+	/* The frame that was returned last did not fit the small buffer: more such are likely. */
+	bool was_long;
 };
 
 /* max_frame: the longest length that is taken, bytes. */
@@ -38,8 +41,9 @@ void frame_reader_init(struct frame_reader *reader, uint32_t max_frame);
 void frame_reader_finish(struct frame_reader *reader);
 
 /*
- * Where the next bytes go. Sets *space to how many fit (at least one) and returns the place, or
- * NULL with errno ENOMEM. Ends the life of the frame that frame_reader_next returned last.
+ * Where the next bytes go; called when frame_reader_next has said FRAME_PARTIAL, or before
+ * anything has come. Sets *space to how many fit (at least one) and returns the place, or NULL with
+ * errno ENOMEM. Ends the life of the frame that frame_reader_next returned last.
  */
 uint8_t *frame_reader_space(struct frame_reader *reader, size_t *space);
 
