@@ -28,9 +28,9 @@ static inline void cleanup_close_fd(int *fd)
 	*fd = close_fd(*fd);
 }
 
-#define cleanup_free  __attribute__((cleanup(cleanup_free_ptr)))
-#define cleanup_close __attribute__((cleanup(cleanup_close_fd)))
-#define cleanup(func) __attribute__((cleanup(func)))
+#define cleanup_free  __attribute__((__cleanup__(cleanup_free_ptr)))
+#define cleanup_close __attribute__((__cleanup__(cleanup_close_fd)))
+#define cleanup(func) __attribute__((__cleanup__(func)))
 
 /* Moves the ownership of an fd out of a variable that cleanup_close guards. */
 static inline int steal_fd(int *fd)
