@@ -34,7 +34,8 @@ JOBS = len(os.sched_getaffinity(0))
 # The release whose layout rules .clang-format is written for; others differ in details.
 CLANG_FORMAT = 14
 FUZZ_SECONDS = 20
-LOG_LINES = 60
+# Of a longer log the beginning and the end are shown: what was found, and what became of it.
+LOG_HEAD, LOG_TAIL = 30, 50
 
 
 class Counts:
@@ -56,8 +57,9 @@ def say(text=""):
 
 def indented(text):
     lines = text.rstrip().splitlines()
-    if len(lines) > LOG_LINES:
-        lines = [f"[{len(lines) - LOG_LINES} lines before these]"] + lines[-LOG_LINES:]
+    if len(lines) > LOG_HEAD + LOG_TAIL:
+        left_out = len(lines) - LOG_HEAD - LOG_TAIL
+        lines = lines[:LOG_HEAD] + [f"[{left_out} lines left out]"] + lines[-LOG_TAIL:]
     return "\n".join("        " + line for line in lines)
 
 
@@ -152,6 +154,8 @@ BUILDS = {
 def configure(name):
     directory, compiler, options = BUILDS[name]
     must(run("scripts/configure", directory, *options, env={**os.environ, "CC": compiler}))
+    # Ninja configures again where build files have changed; Meson's own commands would not.
+    must(run("ninja", "-C", directory, "--quiet", "build.ninja"))
     return directory
 
 
@@ -351,7 +355,8 @@ def suite_result(part, test, protocols, with_output):
 
 
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:"
+                    "strict_string_checks=1:print_legend=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 
@@ -368,13 +373,20 @@ def interop(part):
     suite(part, "interop", "plain")
 
 
+def kernels():
+    """Silent where they are there; otherwise it shows how far it is."""
+    if subprocess.run([os.path.join(ROOT, "scripts/kernels")], stdin=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        raise Failure("no kernels to boot")
+
+
 def integration(part):
-    must(run("scripts/kernels"))
+    kernels()
     suite(part, "integration", "plain", one_by_one=True)
 
 
 def bench(part):
-    must(run("scripts/kernels"))
+    kernels()
     suite(part, "bench", "plain", with_output=True, one_by_one=True)
 
 
@@ -392,14 +404,17 @@ def fuzz_one(target):
     corpus = os.path.join(ROOT, "tests/fuzz/corpus", name)
     if not os.path.isdir(corpus):
         raise Failure(f"no corpus: tests/fuzz/corpus/{name}/")
-    log = must(run(os.path.join(directory, "tests/fuzz", target),
-                   f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-rss_limit_mb=512",
-                   "-print_final_stats=1", f"-artifact_prefix={findings}/{name}-", grown, corpus,
-                   env={**os.environ, **SANITIZERS}, timeout=FUZZ_SECONDS * 10))
-    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
-    if not runs or int(runs[1]) == 0:
-        raise Failure(log)
-    return f"{int(runs[1])} runs"
+    program = os.path.join(directory, "tests/fuzz", target)
+    result = run(program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-rss_limit_mb=512",
+                 "-print_final_stats=1", f"-artifact_prefix={findings}/{name}-", grown, corpus,
+                 env={**os.environ, **SANITIZERS}, timeout=FUZZ_SECONDS * 10)
+    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", result.stdout)
+    if result.returncode != 0 or not runs or int(runs[1]) == 0:
+        log = re.sub(r"^(#\d+\s|\s*NEW_FUNC|\s*[= ]>?0x\w+: ).*\n", "", result.stdout,
+                     flags=re.MULTILINE)
+        unit = re.search(r"Test unit written to (\S+)", log)
+        raise Failure(log + (f"\nto see it again: {program} {unit[1]}" if unit else ""))
+    return f"{runs[1]} runs"
 
 
 def fuzz(part):
@@ -453,6 +468,9 @@ def main(arguments):
 
 
 def interrupted(number, _frame):
+    # What ends now ends because of us and is no result.
+    sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for child in list(children):
         child.terminate()
     for child in list(children):
@@ -462,7 +480,6 @@ def interrupted(number, _frame):
         except subprocess.TimeoutExpired:
             child.kill()
     # At once: threads that wait for children would be waited for.
-    sys.stdout.flush()
     os._exit(128 + number)
 
 
