@@ -1,0 +1,39 @@
+/* What the wrapper and the agent, and the shim that carries both, agree on. */
+#ifndef COMMON_BOOT_H
+#define COMMON_BOOT_H
+
+/* Where things are in the guest's first root. */
+#define BOOT_WRAPPER         "/provium-wrapper"
+#define BOOT_AGENT           "/provium-agent"
+#define BOOT_MODULES_DIR     "/provium-modules"
+
+/* In BOOT_MODULES_DIR: file names, one a line, in the order of loading. */
+#define BOOT_MODULES_LIST    "list"
+#define BOOT_MODULES_MAX     256
+#define BOOT_MODULE_NAME_MAX 128
+
+/*
+ * The agent's argv[0]: systemd's killing spree when it switches root spares processes of root's
+ * whose name begins with '@' (systemd.io, "Root Storage Daemons").
+ */
+#define BOOT_AGENT_ARGV0     "@provium-agent"
+
+/*
+ * The agent's ends of two pipes when it is started by the wrapper (--wrapper).
+ *
+ * BOOT_STATUS_FD, to be read: an agent that was given --init reads u64, CLOCK_BOOTTIME in
+ * nanoseconds just before the real init is executed; then end of file where that succeeded (the
+ * wrapper's end is close-on-exec), or i32, the errno of execve(2). Without --init: end of file when
+ * the wrapper has set up what there is to set up.
+ *
+ * BOOT_OPENED_FD, to be written: one byte when the agent has opened all files that it needs of the
+ * first root, which the real init may then delete.
+ */
+#define BOOT_STATUS_FD       510
+#define BOOT_OPENED_FD       511
+
+/* How a line begins on the console that says why no agent will ever answer. Launchers look for it.
+ */
+#define BOOT_FATAL_PREFIX    "provium-agent: fatal: "
+
+#endif

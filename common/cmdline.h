@@ -1,0 +1,26 @@
+/*
+ * Provium's parameters on the kernel's command line. Pure.
+ *
+ * They are split as the kernel splits them (lib/cmdline.c, next_arg): white space separates, double
+ * quotes keep it together, and a quote at the start or at the end of a value is not part of it. A
+ * parameter that stands behind "--" is an argument of init and none of ours. The last of a name
+ * counts.
+ */
+#ifndef COMMON_CMDLINE_H
+#define COMMON_CMDLINE_H
+
+#include <stdbool.h>
+
+struct cmdline {
+	/* provium.init=, provium.port=, provium.log=: NULL where absent; "" is a value. */
+	const char *init;
+	const char *port;
+	const char *log;
+	/* provium.hold, or with a value that the kernel takes for true (kstrtobool). */
+	bool hold;
+};
+
+/* Splits text in place; *cmdline points into it. Values are not judged here. */
+void cmdline_parse(char *text, struct cmdline *cmdline);
+
+#endif
