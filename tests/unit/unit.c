@@ -1,0 +1,95 @@
+#include "unit.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Zombies count too: each child is somebody's to wait for. */
+static unsigned int count_children(void)
+{
+	char path[64];
+	unsigned int count = 0;
+	int pid;
+	FILE *file;
+
+	/* CONFIG_PROC_CHILDREN, proc(5). Without it only "none" and "some" can be told apart. */
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	file = fopen(path, "re");
+	if (!file) {
+		siginfo_t info;
+
+		return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+	}
+	while (fscanf(file, "%d", &pid) == 1)
+		count++;
+	fclose(file);
+	return count;
+}
+
+static unsigned int count_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned int count = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+void unit_count(struct unit_count *count)
+{
+	count->fds = count_entries("/proc/self/fd");
+	count->threads = count_entries("/proc/self/task");
+	count->children = count_children();
+}
+
+bool unit_count_equal(const struct unit_count *before, const struct unit_count *after, char *text,
+		      size_t size)
+{
+	snprintf(text, size, "fds %u -> %u, threads %u -> %u, children %u -> %u", before->fds,
+		 after->fds, before->threads, after->threads, before->children, after->children);
+	return before->fds == after->fds && before->threads == after->threads &&
+	       before->children == after->children;
+}
+
+static struct unit_count at_start;
+
+static void count_before(void)
+{
+	unit_count(&at_start);
+}
+
+static void count_after(void)
+{
+	struct unit_count at_end;
+	char text[128];
+
+	unit_count(&at_end);
+	if (!unit_count_equal(&at_start, &at_end, text, sizeof(text)))
+		ck_abort_msg("the test left something behind: %s", text);
+}
+
+TCase *unit_counted_case(const char *name)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_checked_fixture(tcase, count_before, count_after);
+	return tcase;
+}
+
+int unit_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_set_tap(runner, "-");
+	srunner_run_all(runner, CK_SILENT);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,35 @@
+/*
+ * What every unit test program is made of: it builds one Suite of Check's and hands it to unit_run.
+ *
+ * Each test runs in a process of its own (Check forks), under the sanitizers in ./check.
+ */
+#ifndef TESTS_UNIT_H
+#define TESTS_UNIT_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Runs the suite, which it owns, with TAP on standard output. Returns main's exit status. */
+int unit_run(Suite *suite);
+
+/*
+ * A test case whose tests fail where one leaves an fd, a thread or a child behind that was not
+ * there before it.
+ */
+TCase *unit_counted_case(const char *name);
+
+/* What unit_counted_case compares. */
+struct unit_count {
+	unsigned int fds;
+	unsigned int threads;
+	unsigned int children;
+};
+
+void unit_count(struct unit_count *count);
+
+/* True where they are equal; otherwise text says what differs. */
+bool unit_count_equal(const struct unit_count *before, const struct unit_count *after, char *text,
+		      size_t size);
+
+#endif
