@@ -239,9 +239,10 @@ def python_lint():
 def tree():
     """What a build makes, or a machine's own, has no place among the project's files."""
     problems = []
+    files = tracked_files()
     for name in must(run("git", "ls-files", "-ci", "--exclude-standard")).splitlines():
         problems.append(f"{name}: committed, though .gitignore lists it")
-    for name in tracked_files():
+    for name in files:
         start = content(name, 4096)
         if start.startswith((b"\x7fELF", b"!<arch>")):
             problems.append(f"{name}: compiled")
