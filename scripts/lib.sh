@@ -72,5 +72,5 @@ in_private_apt()
 		-o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null \
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache" \
 		-o Dir::State::status=/dev/null -o "APT::Sandbox::User=$(id -un)" \
-		-o APT::Update::Error-Mode=any "$@"
+		-o Acquire::Languages=none -o APT::Update::Error-Mode=any "$@"
 }
