@@ -1,0 +1,434 @@
+/* Messages to bytes and back: every message of the schema, and bytes that are none. */
+#include "proto/codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc_seam.h"
+#include "common/util.h"
+#include "proto/frame.h"
+#include "proto/limits.h"
+#include "proto_generate.h"
+#include "unit.h"
+
+static struct decoder decoder;
+
+static void start(void)
+{
+	decoder_init(&decoder);
+}
+
+static void finish(void)
+{
+	decoder_finish(&decoder);
+}
+
+struct frame {
+	uint8_t *data;
+	size_t size;
+};
+
+static struct frame pack(const Provium__V1__Message *message)
+{
+	struct frame frame = { .size = message_frame_size(message) };
+
+	frame.data = malloc(frame.size);
+	ck_assert_ptr_nonnull(frame.data);
+	message_frame_pack(message, frame.data);
+	return frame;
+}
+
+static const uint8_t *body(const struct frame *frame)
+{
+	return frame->data + FRAME_HEADER;
+}
+
+static size_t body_size(const struct frame *frame)
+{
+	return frame->size - FRAME_HEADER;
+}
+
+static enum decode_status decode(const struct frame *frame, Provium__V1__Message **message)
+{
+	return decoder_decode(&decoder, body(frame), body_size(frame), message);
+}
+
+/* Calls check for every body, kind of values and choice in oneofs. */
+static void for_all_messages(void (*check)(Provium__V1__Message *message, const char *name))
+{
+	for (size_t at = 0; at < generate_bodies(); at++)
+		for (enum generate_values values = 0; values < GENERATE_VALUES; values++)
+			for (size_t choice = 0; choice < generate_choices(at); choice++) {
+				Provium__V1__Message *message =
+					generate_message(at, values, choice);
+
+				check(message, generate_body_name(at));
+				provium__v1__message__free_unpacked(message, NULL);
+			}
+}
+
+static void check_round_trip(Provium__V1__Message *message, const char *name)
+{
+	struct frame frame = pack(message);
+	struct frame again;
+	Provium__V1__Message *decoded;
+	uint8_t header[FRAME_HEADER];
+
+	frame_put_header(header, (uint32_t)body_size(&frame));
+	ck_assert_mem_eq(frame.data, header, FRAME_HEADER);
+	ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+	if (!generate_equal(&message->base, &decoded->base))
+		ck_abort_msg("%s is another message after encoding and decoding", name);
+	again = pack(decoded);
+	ck_assert_uint_eq(again.size, frame.size);
+	ck_assert_mem_eq(again.data, frame.data, frame.size);
+	ck_assert_uint_eq(message_peek_id(body(&frame), body_size(&frame)), message->id);
+	free(again.data);
+	free(frame.data);
+}
+
+START_TEST(round_trip)
+{
+	for_all_messages(check_round_trip);
+}
+END_TEST
+
+/* generate_equal must not call everything equal. */
+START_TEST(equality_sees_differences)
+{
+	for (size_t at = 0; at < generate_bodies(); at++) {
+		Provium__V1__Message *low = generate_message(at, GENERATE_SMALLEST, 0);
+		Provium__V1__Message *high = generate_message(at, GENERATE_LARGEST, 0);
+
+		ck_assert(generate_equal(&low->base, &low->base));
+		ck_assert(!generate_equal(&low->base, &high->base));
+		provium__v1__message__free_unpacked(low, NULL);
+		provium__v1__message__free_unpacked(high, NULL);
+	}
+}
+END_TEST
+
+/* Every prefix of an encoding is decoded or refused; ASan watches. An id before the cut is found.
+ */
+static void check_prefixes(Provium__V1__Message *message, const char *name)
+{
+	struct frame frame = pack(message);
+
+	(void)name;
+	for (size_t size = 0; size < body_size(&frame); size++) {
+		/* A copy of the exact length, so that reading beyond it is seen. */
+		uint8_t *prefix = malloc(size ? size : 1);
+		Provium__V1__Message *decoded;
+		enum decode_status status;
+
+		ck_assert_ptr_nonnull(prefix);
+		memcpy(prefix, body(&frame), size);
+		status = decoder_decode(&decoder, prefix, size, &decoded);
+		if (status != DECODE_OK && status != DECODE_MALFORMED)
+			ck_abort_msg("%s cut at %zu: status %d", name, size, (int)status);
+		if ((status == DECODE_OK) != (decoded != NULL))
+			ck_abort_msg("%s cut at %zu: status and message differ", name, size);
+		message_peek_id(prefix, size);
+		free(prefix);
+	}
+	free(frame.data);
+}
+
+START_TEST(cut_at_every_byte)
+{
+	for_all_messages(check_prefixes);
+}
+END_TEST
+
+START_TEST(nothing_is_a_message_without_a_body)
+{
+	Provium__V1__Message *message;
+
+	ck_assert_int_eq(decoder_decode(&decoder, (const uint8_t *)"", 0, &message), DECODE_OK);
+	ck_assert_int_eq(message->body_case, PROVIUM__V1__MESSAGE__BODY__NOT_SET);
+	ck_assert_uint_eq(message->id, 0);
+}
+END_TEST
+
+/* An unknown body decodes; the dispatcher must be able to answer with the id. */
+START_TEST(unknown_body)
+{
+	/* Field 127, two bytes long; id 5. */
+	static const uint8_t data[] = { 0xfa, 0x07, 2, 'x', 'y', 0x80, 0x01, 5 };
+	Provium__V1__Message *message;
+
+	ck_assert_int_eq(decoder_decode(&decoder, data, sizeof(data), &message), DECODE_OK);
+	ck_assert_int_eq(message->body_case, PROVIUM__V1__MESSAGE__BODY__NOT_SET);
+	ck_assert_uint_eq(message->id, 5);
+	ck_assert_uint_eq(message->base.n_unknown_fields, 1);
+}
+END_TEST
+
+/* The last body counts, as protobuf has it. */
+START_TEST(two_bodies)
+{
+	/* INFO, then PING. */
+	static const uint8_t data[] = { 0x7a, 0, 0x6a, 0 };
+	Provium__V1__Message *message;
+
+	ck_assert_int_eq(decoder_decode(&decoder, data, sizeof(data), &message), DECODE_OK);
+	ck_assert_int_eq(message->body_case, PROVIUM__V1__MESSAGE__BODY_PING);
+}
+END_TEST
+
+static const struct {
+	const char *what;
+	uint8_t data[16];
+	size_t size;
+} malformed[] = {
+	{ "tag cut", { 0x80 }, 1 },
+	{ "field number 0", { 0x00, 0x00 }, 2 },
+	{ "varint of 11 bytes",
+	  { 0x80, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 },
+	  13 },
+	{ "id without value", { 0x80, 0x01 }, 2 },
+	{ "body longer than the frame", { 0x6a, 5, 0x0a, 0 }, 4 },
+	{ "length of 2^64 - 1",
+	  { 0x6a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 },
+	  11 },
+	{ "body as a varint", { 0x68, 1 }, 2 },
+	{ "end of a group", { 0x6c }, 1 },
+	{ "READY without its required fields", { 0x82, 0x08, 0 }, 3 },
+};
+
+START_TEST(malformed_is_refused)
+{
+	Provium__V1__Message *message;
+	uint8_t *data = malloc(malformed[_i].size);
+
+	ck_assert_ptr_nonnull(data);
+	memcpy(data, malformed[_i].data, malformed[_i].size);
+	ck_assert_msg(decoder_decode(&decoder, data, malformed[_i].size, &message) ==
+			      DECODE_MALFORMED,
+		      "%s", malformed[_i].what);
+	ck_assert_ptr_null(message);
+	free(data);
+}
+END_TEST
+
+static const struct {
+	const char *what;
+	uint8_t data[24];
+	size_t size;
+	uint32_t id;
+} peeked[] = {
+	{ "nothing", { 0 }, 0, 0 },
+	{ "id alone", { 0x80, 0x01, 7 }, 3, 7 },
+	{ "id behind a body", { 0x6a, 2, 0x0a, 0, 0x80, 0x01, 7 }, 7, 7 },
+	{ "id before what is broken", { 0x80, 0x01, 7, 0x6a, 9, 1 }, 6, 7 },
+	{ "id behind what is broken", { 0x6a, 9, 1, 0x80, 0x01, 7 }, 6, 0 },
+	{ "id that is cut", { 0x80, 0x01, 0x87 }, 3, 0 },
+	{ "the last of two", { 0x80, 0x01, 7, 0x80, 0x01, 8 }, 6, 8 },
+	{ "largest", { 0x80, 0x01, 0xff, 0xff, 0xff, 0xff, 0x0f }, 7, UINT32_MAX },
+	{ "id of another wire type", { 0x82, 0x01, 1, 7 }, 4, 0 },
+	{ "behind 32 and 64 bits",
+	  { 0x0d, 1, 2, 3, 4, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0x01, 9 },
+	  17,
+	  9 },
+	{ "behind a group", { 0x0b, 0x80, 0x01, 9 }, 4, 0 },
+	{ "64 bits that are cut", { 0x11, 1, 2, 3, 0x80, 0x01, 9 }, 7, 0 },
+	{ "length of 2^63",
+	  { 0x6a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0x80, 0x01, 9 },
+	  14,
+	  0 },
+};
+
+START_TEST(peek_id)
+{
+	uint8_t *data = malloc(peeked[_i].size ? peeked[_i].size : 1);
+
+	ck_assert_ptr_nonnull(data);
+	memcpy(data, peeked[_i].data, peeked[_i].size);
+	ck_assert_msg(message_peek_id(data, peeked[_i].size) == peeked[_i].id, "%s",
+		      peeked[_i].what);
+	free(data);
+}
+END_TEST
+
+/* EXEC whose rlimits, of so many bytes in all, are empty: 2 bytes each. */
+static struct frame bomb(size_t size)
+{
+	struct frame frame = { .data = malloc(size + 32) };
+	uint8_t *at = frame.data + FRAME_HEADER;
+
+	ck_assert_ptr_nonnull(frame.data);
+	*at++ = 1 << 3 | 2;
+	for (size_t left = size; left > 0; left >>= 7)
+		*at++ = (uint8_t)((left & 0x7f) | (left > 0x7f ? 0x80 : 0));
+	for (size_t i = 0; i + 2 < size; i += 3) {
+		*at++ = 0x82;
+		*at++ = 0x01;
+		*at++ = 0;
+	}
+	frame.size = (size_t)(at - frame.data);
+	return frame;
+}
+
+static const size_t bomb_sizes[] = { 3 * 30000, 3 * 70000, 3 * 1000000, 3 * 5000000 };
+
+START_TEST(empty_submessages)
+{
+	struct frame frame = bomb(bomb_sizes[_i]);
+	size_t limit = MIN(DECODE_FACTOR * frame.size + DECODE_BASE, DECODE_MAX);
+	Provium__V1__Message *message;
+
+	alloc_reset();
+	ck_assert_int_eq(decode(&frame, &message), DECODE_LIMIT);
+	ck_assert_ptr_null(message);
+	/* Beside the blocks' own heads, a thousandth. */
+	ck_assert_uint_le(alloc_counts.peak, limit + limit / 256);
+	ck_assert_uint_gt(alloc_counts.peak, limit / 2);
+	/* Nothing but the block that is kept stays. */
+	ck_assert_uint_le(alloc_counts.bytes, KIB(9));
+	free(frame.data);
+}
+END_TEST
+
+/* A command with many short arguments is no bomb. */
+START_TEST(many_short_arguments)
+{
+	static ProtobufCBinaryData argv[8000];
+	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Message *decoded;
+	struct frame frame;
+
+	for (size_t i = 0; i < ARRAY_SIZE(argv); i++)
+		argv[i] = (ProtobufCBinaryData){ .data = (uint8_t *)"1234567", .len = i % 8 };
+	exec.n_argv = ARRAY_SIZE(argv);
+	exec.argv = argv;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_EXEC;
+	message.exec = &exec;
+	frame = pack(&message);
+	ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+	ck_assert(generate_equal(&message.base, &decoded->base));
+	free(frame.data);
+}
+END_TEST
+
+/* The largest program that DESIGN allows, as full of references as it can be. */
+START_TEST(largest_program)
+{
+	static uint32_t zeros[4096 * 6];
+	static uint64_t args[4096 * 6];
+	static Provium__V1__ReferenceKind kinds[4096 * 6];
+	Provium__V1__Syscall program = PROVIUM__V1__SYSCALL__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Buffer buffer = PROVIUM__V1__BUFFER__INIT;
+	Provium__V1__Buffer *buffers[256];
+	Provium__V1__Message *decoded;
+	struct frame frame;
+
+	for (size_t i = 0; i < ARRAY_SIZE(buffers); i++)
+		buffers[i] = &buffer;
+	program.n_buffers = ARRAY_SIZE(buffers);
+	program.buffers = buffers;
+	program.n_numbers = program.n_arg_counts = 4096;
+	program.numbers = program.arg_counts = zeros;
+	program.n_args = ARRAY_SIZE(args);
+	program.args = args;
+	program.n_reference_args = program.n_reference_indexes = ARRAY_SIZE(zeros);
+	program.n_reference_offsets = program.n_reference_widths = ARRAY_SIZE(zeros);
+	program.reference_args = program.reference_indexes = zeros;
+	program.reference_offsets = program.reference_widths = zeros;
+	program.n_reference_kinds = ARRAY_SIZE(kinds);
+	program.reference_kinds = kinds;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
+	message.syscall = &program;
+	frame = pack(&message);
+	ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+	ck_assert_uint_eq(decoded->syscall->n_reference_widths, ARRAY_SIZE(zeros));
+	free(frame.data);
+}
+END_TEST
+
+/* A chunk of bulk data costs itself, and small messages no malloc after the first. */
+START_TEST(usual_costs)
+{
+	static uint8_t chunk[PROVIUM_CHUNK];
+	Provium__V1__WriteData data = PROVIUM__V1__WRITE_DATA__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Message *decoded;
+	struct frame frame;
+
+	data.has_data = true;
+	data.data = (ProtobufCBinaryData){ .data = chunk, .len = sizeof(chunk) };
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_DATA;
+	message.write_data = &data;
+	frame = pack(&message);
+	alloc_reset();
+	ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+	ck_assert_uint_le(alloc_counts.peak, sizeof(chunk) + KIB(9));
+	decoder_release(&decoder);
+	ck_assert_uint_le(alloc_counts.bytes, KIB(9));
+	free(frame.data);
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_PING;
+	message.ping = &ping;
+	frame = pack(&message);
+	alloc_reset();
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+	ck_assert_uint_eq(alloc_counts.calls, 0);
+	free(frame.data);
+}
+END_TEST
+
+/* Each allocation of each message fails in turn. */
+static void check_no_memory(Provium__V1__Message *message, const char *name)
+{
+	struct frame frame = pack(message);
+	enum decode_status status = DECODE_NO_MEMORY;
+	Provium__V1__Message *decoded;
+	size_t calls;
+
+	for (calls = 0; status == DECODE_NO_MEMORY; calls++) {
+		decoder_finish(&decoder);
+		alloc_fail_after(calls);
+		status = decode(&frame, &decoded);
+		alloc_fail_never();
+		if ((status == DECODE_NO_MEMORY) != (decoded == NULL))
+			ck_abort_msg("%s, allocation %zu: status %d", name, calls, (int)status);
+	}
+	ck_assert_int_eq(status, DECODE_OK);
+	ck_assert_uint_ge(calls, 2);
+	ck_assert(generate_equal(&message->base, &decoded->base));
+	free(frame.data);
+}
+
+START_TEST(no_memory)
+{
+	for_all_messages(check_no_memory);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("proto-codec");
+	TCase *tcase = unit_counted_case("codec");
+
+	tcase_add_checked_fixture(tcase, start, finish);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, round_trip);
+	tcase_add_test(tcase, equality_sees_differences);
+	tcase_add_test(tcase, cut_at_every_byte);
+	tcase_add_test(tcase, nothing_is_a_message_without_a_body);
+	tcase_add_test(tcase, unknown_body);
+	tcase_add_test(tcase, two_bodies);
+	tcase_add_loop_test(tcase, malformed_is_refused, 0, ARRAY_SIZE(malformed));
+	tcase_add_loop_test(tcase, peek_id, 0, ARRAY_SIZE(peeked));
+	tcase_add_loop_test(tcase, empty_submessages, 0, ARRAY_SIZE(bomb_sizes));
+	tcase_add_test(tcase, many_short_arguments);
+	tcase_add_test(tcase, largest_program);
+	tcase_add_test(tcase, usual_costs);
+	tcase_add_test(tcase, no_memory);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
