@@ -203,7 +203,7 @@ static ProtobufCMessage *generate(const ProtobufCMessageDescriptor *descriptor,
 	for (unsigned int i = 0; i < descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
 
-		if (in_oneof(field) && member++ != choice % members)
+		if (in_oneof(field) && members > 0 && member++ != choice % members)
 			continue;
 		if (values != GENERATE_REQUIRED || field->label == PROTOBUF_C_LABEL_REQUIRED)
 			put_field(message, field, values, choice);
@@ -325,8 +325,8 @@ bool generate_equal(const ProtobufCMessage *one, const ProtobufCMessage *other)
 		if (count != presence(other, field))
 			return false;
 		if (count > 0 && field->label == PROTOBUF_C_LABEL_REPEATED) {
-			memcpy(&value, value, sizeof(value));
-			memcpy(&other_value, other_value, sizeof(other_value));
+			value = *(const uint8_t *const *)value;
+			other_value = *(const uint8_t *const *)other_value;
 		}
 		for (size_t at = 0; at < count; at++)
 			if (!equal_value(field, value + at * value_size(field),
