@@ -12,17 +12,14 @@ enum power_mode {
 	POWER_PANIC = 3,
 };
 
-/*
- * Whether power_set may do anything: the wrapper started this agent, so the guest is ours, or
- * --allow-shutdown was given. To be asked before a SHUTDOWN is acknowledged.
- */
-bool power_allowed(void);
+/* sysrq_fd: an open /proc/sysrq-trigger, kept by the caller; -1: the kernel has none. */
+void power_init(int sysrq_fd);
 
 /*
- * Writes file systems back (sync), for at most sync_timeout_ms, then ends the guest. Blocks for so
- * long. Returns only where it failed, -1 and errno: EPERM where power_allowed() is false, EINVAL
- * for an unknown mode, EOPNOTSUPP where the kernel has no way to do it.
+ * Writes file systems back (sync), for at most sync_timeout_ms, then ends the guest. Blocks, and
+ * returns only where the guest is still there: -1 and errno, EINVAL for an unknown mode, EOPNOTSUPP
+ * where the kernel has no way to do it, ETIMEDOUT where it took the order and did not obey.
  */
-int power_set(int mode, bool sync, unsigned sync_timeout_ms);
+int power_set(int mode, bool sync, unsigned int sync_timeout_ms);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef COMMON_BOOT_H
 #define COMMON_BOOT_H
 
+#include <stdint.h>
+
 /* Where things are in the guest's first root. */
 #define BOOT_WRAPPER         "/provium-wrapper"
 #define BOOT_AGENT           "/provium-agent"
@@ -21,10 +23,10 @@
 /*
  * The agent's ends of two pipes when it is started by the wrapper (--wrapper).
  *
- * BOOT_STATUS_FD, to be read: an agent that was given --init reads u64, CLOCK_BOOTTIME in
- * nanoseconds just before the real init is executed; then end of file where that succeeded (the
- * wrapper's end is close-on-exec), or i32, the errno of execve(2). Without --init: end of file when
- * the wrapper has set up what there is to set up.
+ * BOOT_STATUS_FD, to be read: an agent that was given --init reads the first field of struct
+ * boot_status; then end of file where the real init was executed (the wrapper's end is
+ * close-on-exec), or the second. Without --init: end of file when the wrapper has set up what there
+ * is to set up.
  *
  * BOOT_OPENED_FD, to be written: one byte when the agent has opened all files that it needs of the
  * first root, which the real init may then delete.
@@ -32,8 +34,15 @@
 #define BOOT_STATUS_FD       510
 #define BOOT_OPENED_FD       511
 
+struct boot_status {
+	/* CLOCK_BOOTTIME, nanoseconds, just before execve(2). */
+	uint64_t started_ns;
+	/* errno of execve(2). */
+	int32_t error;
+} __attribute__((packed));
+
 /* How a line begins on the console that says why no agent will ever answer. Launchers look for it.
  */
-#define BOOT_FATAL_PREFIX    "provium-agent: fatal: "
+#define BOOT_FATAL_PREFIX "provium-agent: fatal: "
 
 #endif

@@ -214,19 +214,18 @@ static int start_agent(const struct cmdline *cmdline, const char *init)
 /* Returns only where it fails. */
 static void exec_init(const char *init, char **argv, int status_fd)
 {
+	struct boot_status status;
 	struct timespec now;
-	uint64_t now_ns;
-	int32_t error;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	/* The pipe is empty and an agent that has died is no reason to stop: nothing to check. */
-	(void)!write(status_fd, &now_ns, sizeof(now_ns));
+	status.started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	/* The pipe is empty, and an agent that has died is no reason to stop: nothing to check. */
+	(void)!write(status_fd, &status.started_ns, sizeof(status.started_ns));
 
 	argv[0] = (char *)init;
 	execve(init, argv, environ);
-	error = errno;
-	(void)!write(status_fd, &error, sizeof(error));
+	status.error = errno;
+	(void)!write(status_fd, &status.error, sizeof(status.error));
 }
 
 /* What an init would do for programs to find the usual places. What is there already stays. */

@@ -1,0 +1,248 @@
+/*
+ * The order matters. Until the wrapper has been told that all files are open the real init is not
+ * executed, so that nothing before that takes time; from then on it runs beside us and may move or
+ * empty the root, so that nothing after that opens a path. Loading modules takes most of the time
+ * and is done then.
+ */
+#include "agent/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include "agent/fds.h"
+#include "agent/guest_fds.h"
+#include "agent/listen.h"
+#include "agent/log.h"
+#include "agent/power.h"
+#include "common/boot.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+
+/* What the real init's start, or the wrapper's work as init, may take. */
+#define STATUS_TIMEOUT_MS 10000
+
+/* What a device that the kernel is probing may take. */
+#define DEVICE_TIMEOUT_MS 1000
+
+struct modules {
+	/* The list as text, in which the names are. */
+	char text[BOOT_MODULES_MAX * (BOOT_MODULE_NAME_MAX + 1) + 1];
+	struct {
+		const char *name;
+		int fd;
+	} open[BOOT_MODULES_MAX];
+	unsigned int count;
+	unsigned int failed;
+};
+
+/* Between boot_begin and boot_finish. */
+static struct modules modules;
+
+static uint64_t boottime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * The standard fds are those of the console, or absent. Ours are /dev/null: what is written to them
+ * by mistake must not reach the console, and a first open() must not become one of them.
+ */
+static void open_standard_fds(int dev)
+{
+	cleanup_close int null = openat(dev, "null", O_RDWR | O_CLOEXEC);
+
+	/* Without a devtmpfs: something that can be neither read nor written. */
+	if (null < 0)
+		null = open("/", O_PATH | O_CLOEXEC);
+	null = fd_raise(null);
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+}
+
+/* The agent survives what a test does to the guest's memory; its commands live as init's children.
+ */
+static void protect_from_oom_killer(int proc, struct server_config *config)
+{
+	static const char protect[] = "-1000";
+	cleanup_close int fd = openat(proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	char text[16];
+
+	if (guest_read_text(proc, "self/oom_score_adj", text, sizeof(text)) < 0 ||
+	    write(fd, protect, sizeof(protect) - 1) < 0) {
+		log_warn("cannot set oom_score_adj: %m");
+		return;
+	}
+	config->oom_score_adj = atoi(text);
+	config->restore_oom_score_adj = true;
+}
+
+static void open_module(int dir, const char *name)
+{
+	int fd;
+
+	if (modules.count == BOOT_MODULES_MAX) {
+		log_error("module %s: more than %u in the shim", name, BOOT_MODULES_MAX);
+		modules.failed++;
+		return;
+	}
+	fd = fd_raise(openat(dir, name, O_RDONLY | O_CLOEXEC));
+	if (fd < 0) {
+		log_error("module %s: %m", name);
+		modules.failed++;
+		return;
+	}
+	modules.open[modules.count].name = name;
+	modules.open[modules.count++].fd = fd;
+}
+
+/* A shim without modules is usual: its kernel has them built in. */
+static void open_modules(void)
+{
+	cleanup_close int dir = open(BOOT_MODULES_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *rest = modules.text, *name;
+
+	if (dir < 0)
+		return;
+	if (guest_read_text(dir, BOOT_MODULES_LIST, modules.text, sizeof(modules.text)) < 0) {
+		log_error("%s/%s: %m", BOOT_MODULES_DIR, BOOT_MODULES_LIST);
+		return;
+	}
+	while ((name = strsep(&rest, "\n")) != NULL) {
+		if (*name != '\0')
+			open_module(dir, name);
+	}
+}
+
+/* One that fails leaves the others to be tried: which of them matters shows when we listen. */
+static void load_modules(void)
+{
+	for (unsigned int i = 0; i < modules.count; i++) {
+		if (syscall(SYS_finit_module, modules.open[i].fd, "", 0) < 0 && errno != EEXIST) {
+			log_error("module %s: %m", modules.open[i].name);
+			modules.failed++;
+		}
+		close_fd(modules.open[i].fd);
+	}
+}
+
+/* Whether a transport to the host has a device. True where the kernel does not tell. */
+static bool has_vsock_device(int dev)
+{
+	cleanup_close int fd = openat(dev, "vsock", O_RDONLY | O_CLOEXEC);
+	uint32_t cid = VMADDR_CID_ANY;
+
+	if (fd < 0 || ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) < 0)
+		return true;
+	return cid != VMADDR_CID_ANY;
+}
+
+static int listen_for_host(uint32_t port, int dev)
+{
+	char failed[64] = "";
+	int fd = listen_vsock(port);
+
+	if (modules.failed > 0)
+		snprintf(failed, sizeof(failed), " (%u of its modules failed)", modules.failed);
+	if (fd < 0 && errno == EAFNOSUPPORT)
+		log_fatal("the kernel has no AF_VSOCK: build it with CONFIG_VSOCKETS and "
+			  "CONFIG_VIRTIO_VSOCKETS, or give its modules directory, so that the shim "
+			  "brings vsock and vmw_vsock_virtio_transport%s",
+			  failed);
+	else if (fd < 0)
+		log_fatal("cannot listen on vsock port %u: %m", port);
+	if (fd < 0)
+		return -1;
+
+	/* The device may come later, and we then serve: a launcher need not wait for that. */
+	if (!has_vsock_device(dev) && poll(NULL, 0, DEVICE_TIMEOUT_MS) == 0 &&
+	    !has_vsock_device(dev))
+		log_fatal("no vsock device: the kernel needs CONFIG_VIRTIO_VSOCKETS and "
+			  "CONFIG_VIRTIO_PCI, or vmw_vsock_virtio_transport and virtio_pci as "
+			  "modules "
+			  "in the shim%s, and the machine a vhost-vsock or vhost-user-vsock device",
+			  failed);
+	return fd;
+}
+
+/* Reads what the wrapper tells until it closes its end, or becomes the real init. */
+static void await_init(const struct boot_options *options, struct server_config *config)
+{
+	struct boot_status status;
+	uint64_t deadline = monotonic_ns() + STATUS_TIMEOUT_MS * UINT64_C(1000000);
+	struct pollfd poll_status = { .fd = BOOT_STATUS_FD, .events = POLLIN };
+	size_t used = 0;
+	ssize_t count;
+
+	do {
+		uint64_t now = monotonic_ns();
+		int left_ms = now < deadline ? (int)((deadline - now) / 1000000) : 0;
+
+		if (poll(&poll_status, 1, left_ms) <= 0) {
+			log_warn("the wrapper does not say how the start of init went");
+			break;
+		}
+		count = read(BOOT_STATUS_FD, (char *)&status + used, sizeof(status) - used);
+		used += count > 0 ? (size_t)count : 0;
+	} while (count > 0 && used < sizeof(status));
+	close(BOOT_STATUS_FD);
+
+	if (used >= sizeof(status.started_ns))
+		config->init_started_ns = status.started_ns;
+	if (used == sizeof(status)) {
+		config->init_error_path = options->init;
+		config->init_error = status.error;
+		log_error("init %s: %s", options->init, strerror(status.error));
+	}
+}
+
+int boot_begin(struct guest_fds *fds)
+{
+	char devkmsg[16] = "";
+
+	if (fcntl(BOOT_STATUS_FD, F_SETFD, FD_CLOEXEC) < 0 ||
+	    fcntl(BOOT_OPENED_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	setsid();
+	guest_fds_open(fds, true);
+	guest_read_text(fds->proc, "sys/kernel/printk_devkmsg", devkmsg, sizeof(devkmsg));
+	if (fds->kmsg >= 0)
+		log_to_kmsg(fds->kmsg, strcmp(devkmsg, "on") == 0);
+	open_standard_fds(fds->dev);
+	open_modules();
+	if (write(BOOT_OPENED_FD, "", 1) < 0)
+		log_warn("the wrapper is gone");
+	close(BOOT_OPENED_FD);
+	return 0;
+}
+
+int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
+		struct server_config *config)
+{
+	power_init(fds->sysrq);
+	protect_from_oom_killer(fds->proc, config);
+	load_modules();
+	config->proc_fd = fds->proc;
+	config->dev_fd = fds->dev;
+	config->power = power_set;
+	config->listener = LISTENER_VSOCK;
+	config->listen_fd = listen_for_host(options->port, fds->dev);
+	if (config->listen_fd < 0)
+		return -1;
+	config->listening_ns = boottime_ns();
+	await_init(options, config);
+	return 0;
+}

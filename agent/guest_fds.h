@@ -1,0 +1,32 @@
+/*
+ * What the agent needs of /proc and /dev, opened at the start and kept: later a test may have
+ * dropped its credentials, left its root, or covered these places.
+ */
+#ifndef AGENT_GUEST_FDS_H
+#define AGENT_GUEST_FDS_H
+
+#include <stdbool.h>
+
+/* -1 where it could not be had. */
+struct guest_fds {
+	/* Directories: a procfs and a devtmpfs that are mounted nowhere, or /proc and /dev. */
+	int proc;
+	int dev;
+	/* To be written; only in a guest that is ours. */
+	int sysrq;
+	int kmsg;
+};
+
+/* ours: we booted this guest, and mount a procfs and a devtmpfs of our own. */
+void guest_fds_open(struct guest_fds *fds, bool ours);
+
+/* What can end the system, to be written; -1 where the kernel has no magic SysRq. */
+int guest_open_sysrq(const struct guest_fds *fds);
+
+/*
+ * Reads a file of at most size - 1 bytes below a directory fd; NUL-terminated, without the newline
+ * at its end. Returns its length, or -1 and errno.
+ */
+int guest_read_text(int dir, const char *path, char *text, int size);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * The server runs what tests want to try on a kernel: calls that end, replace, stop or blind the
+ * process that makes them. So a second process, which runs nothing, keeps the listener and puts a
+ * new server behind it. The listener's queue holds connections meanwhile, so that a host that
+ * connects again at once waits for some milliseconds and is not refused.
+ *
+ * A server is gone when
+ *
+ * - its pidfd is readable: it has ended, whatever ended it;
+ * - its life pipe has ended and it has not: execve(2) or close_range(2) closed the fds under it.
+ *   What is left of it is killed.
+ *
+ * Three fds and a timeout are waited for with poll(2), and not with a libev loop: a child that is
+ * forked from here must not share an epoll set, and there is nothing to multiplex. Without a death
+ * nothing wakes up.
+ *
+ * The supervisor is also the reaper of processes that the server made its siblings (clone(2),
+ * CLONE_PARENT).
+ */
+#include "agent/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/fds.h"
+#include "agent/log.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+
+#define MS               UINT64_C(1000000)
+
+/* The first restart is made at once, the next after the shortest delay, then twice that, ... */
+#define DELAY_FIRST_MS   10u
+#define DELAY_LONGEST_MS 1000u
+
+/* A server that has lived so long has not died "again". */
+#define LIFE_GOOD_MS     10000
+
+/* Between the closing of a process's fds and its end, in one that exits in the usual way. */
+#define EXIT_GRACE_MS    200
+
+/* What SIGKILL may take before we go on without: a process in state D does not die. */
+#define KILL_GRACE_MS    1000
+
+struct supervisor {
+	struct server_config *config;
+	bool stoppable;
+	/* SIGCHLD, SIGTERM and SIGINT are blocked and read here. */
+	int signal_fd;
+	sigset_t original_mask;
+
+	/* 0: none; then it is time for one at start_at. */
+	pid_t server;
+	int pidfd;
+	int life_fd;
+	/* Our end of the server's stop_fd: closed, it stops. */
+	int stop_fd;
+
+	/* monotonic_ns() */
+	uint64_t start_at;
+	uint64_t started;
+	unsigned int delay_ms;
+	char reason[128];
+};
+
+/* In the child; never returns. */
+static void run_server(struct supervisor *supervisor, int life_fd, int stop_fd)
+{
+	struct server_config *config = supervisor->config;
+	int result;
+
+	close_fd(supervisor->signal_fd);
+	close_fd(supervisor->life_fd);
+	close_fd(supervisor->stop_fd);
+	/* A terminal's signals are for the supervisor. */
+	if (supervisor->stoppable)
+		setsid();
+	sigprocmask(SIG_SETMASK, &supervisor->original_mask, NULL);
+
+	config->life_fd = life_fd;
+	config->stop_fd = stop_fd;
+	config->restart_reason = supervisor->reason[0] ? supervisor->reason : NULL;
+	result = server_run(config);
+	if (result < 0)
+		log_error("the server cannot start: %s", strerror(-result));
+	_exit(result < 0);
+}
+
+/* A pipe among our own fds. */
+static int make_pipe(int *read_end, int *write_end)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	*read_end = fd_raise(ends[0]);
+	*write_end = fd_raise(ends[1]);
+	return 0;
+}
+
+static void schedule_start(struct supervisor *supervisor)
+{
+	uint64_t now = monotonic_ns();
+
+	if (now - supervisor->started >= LIFE_GOOD_MS * MS)
+		supervisor->delay_ms = 0;
+	supervisor->start_at = now + supervisor->delay_ms * MS;
+	supervisor->delay_ms = supervisor->delay_ms == 0
+				       ? DELAY_FIRST_MS
+				       : MIN(2 * supervisor->delay_ms, DELAY_LONGEST_MS);
+}
+
+/* Where it fails it is tried again later, as after a death. */
+static void start_server(struct supervisor *supervisor)
+{
+	cleanup_close int life_write = -1, stop_read = -1;
+	pid_t pid = -1;
+
+	supervisor->started = monotonic_ns();
+	if (make_pipe(&supervisor->life_fd, &life_write) == 0 &&
+	    (!supervisor->stoppable || make_pipe(&stop_read, &supervisor->stop_fd) == 0))
+		pid = fork();
+	if (pid == 0)
+		run_server(supervisor, life_write, stop_read);
+	if (pid < 0) {
+		log_error("cannot start the server: %m");
+		supervisor->life_fd = close_fd(supervisor->life_fd);
+		supervisor->stop_fd = close_fd(supervisor->stop_fd);
+		schedule_start(supervisor);
+		return;
+	}
+	supervisor->server = pid;
+	supervisor->pidfd = fd_raise((int)syscall(SYS_pidfd_open, pid, 0));
+}
+
+static void describe_exit(struct supervisor *supervisor, const siginfo_t *info)
+{
+	char *text = supervisor->reason;
+	size_t size = sizeof(supervisor->reason);
+
+	if (info->si_code == CLD_EXITED)
+		snprintf(text, size, "it exited with status %d", info->si_status);
+	else
+		snprintf(text, size, "it was killed by signal %d (%s)%s", info->si_status,
+			 strsignal(info->si_status),
+			 info->si_code == CLD_DUMPED ? ", core dumped" : "");
+}
+
+/* reason says why. The process may still be there: then it is reaped one day as any other. */
+static void forget_server(struct supervisor *supervisor)
+{
+	log_warn("server %d: %s", (int)supervisor->server, supervisor->reason);
+	supervisor->server = 0;
+	supervisor->pidfd = close_fd(supervisor->pidfd);
+	supervisor->life_fd = close_fd(supervisor->life_fd);
+	supervisor->stop_fd = close_fd(supervisor->stop_fd);
+	supervisor->config->restarts++;
+	schedule_start(supervisor);
+}
+
+static void reap_children(struct supervisor *supervisor)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
+		if (info.si_pid == supervisor->server) {
+			describe_exit(supervisor, &info);
+			forget_server(supervisor);
+		} else {
+			log_debug("reaped process %d, not a server", (int)info.si_pid);
+		}
+		info.si_pid = 0;
+	}
+}
+
+/* Whether the server is dead before the time is over. */
+static bool await_exit(const struct supervisor *supervisor, int timeout_ms)
+{
+	struct pollfd exited = { .fd = supervisor->pidfd, .events = POLLIN };
+
+	return poll(&exited, 1, timeout_ms) > 0;
+}
+
+/* The life pipe has ended: before the process, or instead of it. */
+static void server_let_go(struct supervisor *supervisor)
+{
+	if (await_exit(supervisor, EXIT_GRACE_MS)) {
+		reap_children(supervisor);
+		return;
+	}
+	snprintf(supervisor->reason, sizeof(supervisor->reason),
+		 "its file descriptors were closed under it (execve, close_range)");
+	kill(supervisor->server, SIGKILL);
+	if (!await_exit(supervisor, KILL_GRACE_MS))
+		log_error("server %d does not die", (int)supervisor->server);
+	forget_server(supervisor);
+	reap_children(supervisor);
+}
+
+static void stop_server(struct supervisor *supervisor)
+{
+	if (supervisor->server == 0)
+		return;
+	supervisor->stop_fd = close_fd(supervisor->stop_fd);
+	if (!await_exit(supervisor, KILL_GRACE_MS))
+		kill(supervisor->server, SIGKILL);
+	waitpid(supervisor->server, NULL, 0);
+}
+
+/* Empties the signal fd. Returns whether we are to stop. */
+static bool read_signals(struct supervisor *supervisor)
+{
+	struct signalfd_siginfo info;
+	bool stop = false;
+
+	while (read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGCHLD)
+			stop = supervisor->stoppable;
+	}
+	return stop;
+}
+
+/* Until start_at; -1 while a server runs. */
+static int poll_timeout(const struct supervisor *supervisor)
+{
+	uint64_t now = monotonic_ns();
+
+	if (supervisor->server != 0)
+		return -1;
+	return now < supervisor->start_at ? (int)((supervisor->start_at - now + MS - 1) / MS) : 0;
+}
+
+/*
+ * All signals are blocked: what a test sends to every process (kill(2), -1) does not end the
+ * supervisor, SIGKILL apart.
+ */
+static int take_signals(struct supervisor *supervisor)
+{
+	static const int read_here[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
+	sigset_t mask;
+
+	/* Ignored, children would be reaped without a word. */
+	signal(SIGCHLD, SIG_DFL);
+	sigfillset(&mask);
+	if (sigprocmask(SIG_SETMASK, &mask, &supervisor->original_mask) < 0)
+		return -1;
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(read_here); i++)
+		sigaddset(&mask, read_here[i]);
+	supervisor->signal_fd = fd_raise(signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+	return supervisor->signal_fd < 0 ? -1 : 0;
+}
+
+int supervisor_run(struct server_config *config, bool stoppable)
+{
+	struct supervisor supervisor = {
+		.config = config,
+		.stoppable = stoppable,
+		.pidfd = -1,
+		.life_fd = -1,
+		.stop_fd = -1,
+	};
+	bool stop = false;
+
+	if (take_signals(&supervisor) < 0)
+		return -1;
+	while (!stop) {
+		int timeout = poll_timeout(&supervisor);
+
+		if (timeout == 0)
+			start_server(&supervisor);
+
+		struct pollfd fds[] = {
+			{ .fd = supervisor.signal_fd, .events = POLLIN },
+			{ .fd = supervisor.pidfd, .events = POLLIN },
+			{ .fd = supervisor.life_fd, .events = POLLIN },
+		};
+
+		if (poll(fds, ARRAY_SIZE(fds), poll_timeout(&supervisor)) < 0)
+			continue;
+		stop = read_signals(&supervisor);
+		reap_children(&supervisor);
+		if (supervisor.server != 0 && fds[2].revents)
+			server_let_go(&supervisor);
+	}
+	stop_server(&supervisor);
+	close_fd(supervisor.signal_fd);
+	return 0;
+}
