@@ -1,0 +1,6 @@
+#include "host/include/provium.h"
+
+const char *provium_version(void)
+{
+	return PROVIUM_VERSION;
+}

@@ -1,0 +1,51 @@
+#include "wait.h"
+
+#include <errno.h>
+
+#include "host/lib/error.h"
+
+static enum wait_end timed_out(const struct wait_limits *limits, const char *what,
+			       struct provium_error *error)
+{
+	error_set(error, PROVIUM_TIMED_OUT, 0, "%s: timed out after %d ms", what,
+		  limits->deadline.timeout_ms);
+	return WAIT_TIMED_OUT;
+}
+
+enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, const char *what,
+		      short *revents, struct provium_error *error)
+{
+	struct pollfd fds[2 + MONITOR_MAX_FDS] = {
+		{ .fd = fd, .events = events },
+		{ .fd = limits->cancel_fd, .events = POLLIN },
+	};
+	const struct connection_monitor *monitor = limits->monitor;
+	int watched = 0;
+
+	*revents = 0;
+	if (monitor)
+		watched = monitor->prepare(monitor->user, fds + 2, MONITOR_MAX_FDS);
+
+	while (poll(fds, 2 + (nfds_t)watched, deadline_remaining_ms(&limits->deadline)) < 0) {
+		if (errno != EINTR) {
+			error_set(error, PROVIUM_HOST, errno, "%s: poll", what);
+			return WAIT_FAILED;
+		}
+	}
+	*revents = fds[0].revents;
+
+	if (monitor && monitor->check(monitor->user, fds + 2, watched, error) != 0)
+		return WAIT_GONE;
+	if (fds[1].revents & POLLNVAL) {
+		error_set(error, PROVIUM_INVALID, 0, "%s: the cancel fd %d is not open", what,
+			  limits->cancel_fd);
+		return WAIT_FAILED;
+	}
+	if (fds[1].revents) {
+		error_set(error, PROVIUM_CANCELLED, 0, "%s: cancelled", what);
+		return WAIT_CANCELLED;
+	}
+	if (deadline_passed(&limits->deadline))
+		return timed_out(limits, what, error);
+	return WAIT_READY;
+}
