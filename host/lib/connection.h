@@ -37,6 +37,16 @@
  */
 #define CONNECTION_QUEUE_LIMIT MIB(32)
 
+/* Holds the strings of a provium_agent; longer ones are cut. */
+struct agent_text {
+	char version[64];
+	char arch[64];
+	char kernel_release[128];
+	char boot_id[64];
+	char restart_reason[1024];
+	char init_error_path[1024];
+};
+
 struct provium_connection {
 	/* -1 once it has ended. */
 	int fd;
@@ -48,6 +58,9 @@ struct provium_connection {
 	size_t queue_capacity;
 	size_t queue_start;
 	size_t queue_end;
+	/* Why sending has failed, or 0. What has arrived is read first, then the connection ends.
+	 */
+	int send_errno;
 
 	/* struct request by id: those that wait for their final reply. */
 	struct list requests[CONNECTION_BUCKETS];
@@ -60,6 +73,7 @@ struct provium_connection {
 	/* The first READY. */
 	bool ready;
 	struct provium_agent agent;
+	struct agent_text agent_text;
 	uint32_t max_frame;
 	/* Bit N: the agent serves the request with code N (below 128). */
 	uint64_t serves[2];
@@ -68,7 +82,10 @@ struct provium_connection {
 
 	/* A handler is running: callbacks must not wait on the connection they are called from. */
 	bool in_turn;
-	/* It has ended, or must; loss says why. Set once, by connection_lose alone. */
+	/*
+	 * It has ended, or must; loss says why: what connection_lose was told first, unless the
+	 * monitor knows that the VM is gone.
+	 */
 	bool lost;
 	struct provium_error loss;
 };

@@ -1,0 +1,281 @@
+/* READY and ERROR, and the requests that concern the agent as a whole. */
+#include "agent.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "host/lib/request.h"
+#include "proto/limits.h"
+
+/* The least that an agent must take: a chunk of bulk data and what surrounds it. */
+#define MIN_MAX_FRAME (PROVIUM_CHUNK + KIB(4))
+
+static enum provium_code code_of(Provium__V1__ErrorCode code)
+{
+	switch (code) {
+	case PROVIUM__V1__ERROR_CODE__ERROR_INVALID:
+		return PROVIUM_INVALID;
+	case PROVIUM__V1__ERROR_CODE__ERROR_OS:
+		return PROVIUM_GUEST;
+	case PROVIUM__V1__ERROR_CODE__ERROR_NOT_FOUND:
+		return PROVIUM_NOT_FOUND;
+	case PROVIUM__V1__ERROR_CODE__ERROR_LIMIT:
+		return PROVIUM_LIMIT;
+	case PROVIUM__V1__ERROR_CODE__ERROR_BUSY:
+		return PROVIUM_BUSY;
+	case PROVIUM__V1__ERROR_CODE__ERROR_CANCELLED:
+		return PROVIUM_CANCELLED;
+	case PROVIUM__V1__ERROR_CODE__ERROR_AUTH:
+		return PROVIUM_AUTH;
+	case PROVIUM__V1__ERROR_CODE__ERROR_UNKNOWN_MESSAGE:
+	case PROVIUM__V1__ERROR_CODE__ERROR_UNSUPPORTED:
+		return PROVIUM_UNSUPPORTED;
+	default:
+		/* A number of a later minor version. */
+		return PROVIUM_PROTOCOL;
+	}
+}
+
+void agent_error(struct provium_error *error, const Provium__V1__Error *reply, const char *subject,
+		 const char *what)
+{
+	enum provium_code code = code_of(reply->code);
+	char operation[PROVIUM_OPERATION_SIZE];
+	char name[32];
+	char text[1024];
+
+	if (!error)
+		return;
+	error_guest_text(operation, sizeof(operation), reply->operation);
+	error_guest_text(name, sizeof(name), reply->errno_name);
+	error_guest_text(text, sizeof(text), reply->text);
+	if (code == PROVIUM_GUEST && !*name)
+		snprintf(name, sizeof(name), "errno %" PRId32, reply->os_errno);
+
+	error_set(error, code, 0, "%s%s%s: %s%s%s%s", subject ? subject : "", subject ? ": " : "",
+		  *operation ? operation : what, name, *name ? " (" : "", text, *name ? ")" : "");
+	if (code != PROVIUM_GUEST)
+		return;
+	error->os_errno = reply->os_errno;
+	strcpy(error->operation, operation);
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* READY */
+
+static void take_texts(struct provium_connection *connection, const Provium__V1__Ready *ready)
+{
+	struct provium_agent *agent = &connection->agent;
+	struct agent_text *text = &connection->agent_text;
+	char path[sizeof(text->init_error_path)] = "";
+
+	error_guest_text(text->version, sizeof(text->version), ready->agent_version);
+	error_guest_text(text->arch, sizeof(text->arch), ready->arch);
+	error_guest_text(text->kernel_release, sizeof(text->kernel_release), ready->kernel_release);
+	error_guest_text(text->boot_id, sizeof(text->boot_id), ready->boot_id);
+	error_guest_text(text->restart_reason, sizeof(text->restart_reason), ready->restart_reason);
+	if (ready->init_error) {
+		/* Bytes, without a NUL of their own. */
+		const ProtobufCBinaryData *data = &ready->init_error->path;
+
+		if (data->len > 0)
+			memcpy(path, data->data, MIN(data->len, sizeof(path) - 1));
+		agent->init_error_errno = ready->init_error->os_errno;
+	}
+	error_guest_text(text->init_error_path, sizeof(text->init_error_path), path);
+
+	agent->version = text->version;
+	agent->arch = text->arch;
+	agent->kernel_release = text->kernel_release;
+	agent->boot_id = text->boot_id;
+	agent->restart_reason = text->restart_reason;
+	agent->init_error_path = text->init_error_path;
+}
+
+static void take_ready(struct provium_connection *connection, const Provium__V1__Ready *ready)
+{
+	struct provium_agent *agent = &connection->agent;
+
+	if (ready->protocol_major != PROVIUM_PROTOCOL_MAJOR) {
+		connection_lose(connection, PROVIUM_PROTOCOL, 0,
+				"the agent speaks protocol %u.%u, this library (%s) speaks %u.%u: "
+				"use an agent and a provium that belong together",
+				ready->protocol_major, ready->protocol_minor, provium_version(),
+				PROVIUM_PROTOCOL_MAJOR, PROVIUM_PROTOCOL_MINOR);
+		return;
+	}
+	if (ready->max_frame < MIN_MAX_FRAME) {
+		connection_lose(connection, PROVIUM_PROTOCOL, 0,
+				"the agent takes frames of %u bytes, at least %zu are needed",
+				ready->max_frame, MIN_MAX_FRAME);
+		return;
+	}
+	if (ready->auth_required) {
+		connection_lose(connection, PROVIUM_AUTH, 0,
+				"the agent asks for a token, which this library cannot give");
+		return;
+	}
+	take_texts(connection, ready);
+	agent->protocol_major = ready->protocol_major;
+	agent->protocol_minor = ready->protocol_minor;
+	agent->pid = ready->pid;
+	agent->restarts = ready->restarts;
+	agent->init_started_ns = ready->init_started_ns;
+	agent->listening_ns = ready->listening_ns;
+	connection->max_frame = MIN(ready->max_frame, PROVIUM_MAX_FRAME);
+	for (size_t i = 0; i < ready->n_requests; i++) {
+		uint32_t code = ready->requests[i];
+
+		if (code < 128)
+			connection->serves[code / 64] |= UINT64_C(1) << code % 64;
+	}
+	connection->ready = true;
+}
+
+void agent_take_ready(struct provium_connection *connection, const Provium__V1__Message *message)
+{
+	struct provium_error refusal;
+
+	switch (message->body_case) {
+	case PROVIUM__V1__MESSAGE__BODY_READY:
+		take_ready(connection, message->ready);
+		break;
+	case PROVIUM__V1__MESSAGE__BODY_ERROR:
+		agent_error(&refusal, message->error, NULL, "connect");
+		connection_lose(connection, refusal.code, 0, "the agent refused the connection: %s",
+				refusal.message);
+		break;
+	default:
+		connection_lose(connection, PROVIUM_PROTOCOL, 0,
+				"the agent began with message %d instead of READY",
+				(int)message->body_case);
+	}
+}
+
+bool connection_serves(const struct provium_connection *connection, unsigned int code)
+{
+	return code < 128 && connection->serves[code / 64] >> code % 64 & 1;
+}
+
+const struct provium_agent *provium_connection_agent(const struct provium_connection *connection)
+{
+	return &connection->agent;
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* PING, INFO, SHUTDOWN */
+
+static enum request_verdict take_pong(struct request *request, const Provium__V1__Message *message)
+{
+	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_PONG)
+		return request_unexpected(request, message);
+	return REQUEST_FINAL;
+}
+
+int provium_ping(struct provium_connection *connection, int timeout_ms, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct request request = { .what = "ping", .on_message = take_pong };
+	Provium__V1__Ping body = PROVIUM__V1__PING__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_PING;
+	message.ping = &body;
+	return request_call(connection, &request, &message, &deadline, error);
+}
+
+struct info_request {
+	struct request request;
+	struct provium_info *info;
+};
+
+static enum request_verdict take_info(struct request *request, const Provium__V1__Message *message)
+{
+	struct provium_info *info = container_of(request, struct info_request, request)->info;
+	const Provium__V1__InfoResult *result = message->info_result;
+
+	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_INFO_RESULT)
+		return request_unexpected(request, message);
+	*info = (struct provium_info){
+		.uptime_ns = result->uptime_ns,
+		.memory_total = result->memory_total,
+		.memory_free = result->memory_free,
+		.resident_bytes = result->resident_bytes,
+		.open_fds = result->open_fds,
+		.connections = result->connections,
+		.frames_received = result->frames_received,
+		.frames_sent = result->frames_sent,
+		.bytes_received = result->bytes_received,
+		.bytes_sent = result->bytes_sent,
+		.commands_running = result->commands_running,
+		.commands_started = result->commands_started,
+		.jobs = result->jobs,
+		.workers = result->workers,
+		.restarts = result->restarts,
+		.queued_bytes = result->queued_bytes,
+	};
+	return REQUEST_FINAL;
+}
+
+int provium_info(struct provium_connection *connection, int timeout_ms, struct provium_info *info,
+		 struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct info_request info_request = {
+		.request = { .what = "info", .on_message = take_info },
+		.info = info,
+	};
+	Provium__V1__Info body = PROVIUM__V1__INFO__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO;
+	message.info = &body;
+	return request_call(connection, &info_request.request, &message, &deadline, error);
+}
+
+static enum request_verdict take_last_ready(struct request *request,
+					    const Provium__V1__Message *message)
+{
+	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_READY)
+		return request_unexpected(request, message);
+	return REQUEST_FINAL;
+}
+
+static Provium__V1__Shutdown__Mode mode_of(enum provium_shutdown_mode mode)
+{
+	switch (mode) {
+	case PROVIUM_REBOOT:
+		return PROVIUM__V1__SHUTDOWN__MODE__REBOOT;
+	case PROVIUM_HALT:
+		return PROVIUM__V1__SHUTDOWN__MODE__HALT;
+	case PROVIUM_PANIC:
+		return PROVIUM__V1__SHUTDOWN__MODE__PANIC;
+	case PROVIUM_POWER_OFF:
+	default:
+		return PROVIUM__V1__SHUTDOWN__MODE__POWER_OFF;
+	}
+}
+
+int provium_shutdown(struct provium_connection *connection, enum provium_shutdown_mode mode,
+		     bool sync, int timeout_ms, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct request request = { .what = "shutdown", .on_message = take_last_ready };
+	Provium__V1__Shutdown body = PROVIUM__V1__SHUTDOWN__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	body.has_mode = true;
+	body.mode = mode_of(mode);
+	body.has_sync = true;
+	body.sync = sync;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_SHUTDOWN;
+	message.shutdown = &body;
+	if (request_call(connection, &request, &message, &deadline, error) < 0)
+		return -1;
+	/* The agent waits for this end to be closed, so that it knows that its reply was read. */
+	connection_lose(connection, PROVIUM_DISCONNECTED, 0, "the guest was told to shut down");
+	connection_settle(connection);
+	return 0;
+}
