@@ -5,9 +5,11 @@
  * agent, in a VM of this library or of somebody else (Firecracker, Cloud Hypervisor, libvirt).
  *
  * Calls block. Each that waits takes a timeout in milliseconds; PROVIUM_FOREVER waits without one.
- * A call that passed its timeout fails with PROVIUM_TIMED_OUT and has cancelled what it asked for.
+ * A call that passed its timeout fails with PROVIUM_TIMED_OUT and has cancelled what it asked for
+ * (provium_exec_wait only waited: the command runs on).
  *
- * Calls that can fail return 0, or -1 and an error value; the error argument may be NULL.
+ * Calls that can fail return 0, or -1 and an error value; the error argument may be NULL, and means
+ * nothing where 0 is returned.
  *
  * There is no global state. Different threads may use different handles at the same time; one
  * handle is used by one thread at a time. A VM's processes die with the thread that booted it
@@ -28,6 +30,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define PROVIUM_FOREVER (-1)
 
 /* The version of the library, "0.1.0". Static. */
@@ -46,7 +50,7 @@ enum provium_code {
 	PROVIUM_GUEST,
 	/* The timeout passed. */
 	PROVIUM_TIMED_OUT,
-	/* The caller's cancel fd became readable. */
+	/* The caller's cancel fd became readable, or a callback of the caller's ended the call. */
 	PROVIUM_CANCELLED,
 	/* The connection ended; what was running in the guest's process is not known to have ended.
 	 */
@@ -282,7 +286,9 @@ struct provium_exec_result {
 
 /*
  * Sends the request and returns at once; many commands may run on one connection. That the program
- * cannot be executed is told by provium_exec_wait.
+ * cannot be executed is told by provium_exec_wait. Fails with PROVIUM_LIMIT where arguments and
+ * input are too much for one message (16 MiB; larger input can be streamed), and with PROVIUM_BUSY
+ * where the agent leaves more than 32 MiB of earlier requests unread.
  */
 int provium_exec_start(struct provium_connection *connection,
 		       const struct provium_exec_options *options, struct provium_exec **exec,
@@ -295,15 +301,22 @@ bool provium_exec_done(const struct provium_exec *exec);
 int provium_exec_wait(struct provium_exec *exec, int timeout_ms, struct provium_exec_result *result,
 		      struct provium_error *error);
 
-/* How many bytes provium_exec_write takes now without waiting for the command to read. */
+/*
+ * How many bytes provium_exec_write takes now without waiting for the command to read. Not 0 where
+ * it would fail at once.
+ */
 size_t provium_exec_writable(const struct provium_exec *exec);
 
 /*
  * Appends to the command's standard input (PROVIUM_STDIN_STREAM). Waits while 256 KiB are unread.
- * Fails with PROVIUM_GUEST and EPIPE where the command has closed it.
+ * Fails with PROVIUM_GUEST and EPIPE where the command has closed it or has ended; that may be
+ * noticed only by a later write. A write that timed out may have sent a part.
  */
 int provium_exec_write(struct provium_exec *exec, const void *data, size_t size, int timeout_ms,
 		       struct provium_error *error);
+
+/* End of file, after what was written. Closing it again is no error, nor after the command's end.
+ */
 int provium_exec_close_stdin(struct provium_exec *exec, struct provium_error *error);
 
 /* signal: a number of the guest's architecture. group: to its process group. */
@@ -324,8 +337,9 @@ struct provium_buffer {
 
 /*
  * Start, wait, free, with the output in memory: at most limit bytes per stream are kept (0: 16
- * MiB), the rest is dropped and told in the result. out and err may be NULL. Both are
- * NUL-terminated behind their size.
+ * MiB), the rest is dropped and told in the result. Input may have any size. result, out and err
+ * may be NULL. Both outputs are NUL-terminated behind their size. on_output of the options is not
+ * used.
  */
 int provium_exec_run(struct provium_connection *connection,
 		     const struct provium_exec_options *options, size_t limit, int timeout_ms,
@@ -390,8 +404,9 @@ struct provium_copy_options {
 };
 
 /*
- * Copies one file, with its permission bits, and leaves no half one behind: both write beside the
- * target and rename. options may be NULL.
+ * Copies one regular file and leaves no half one behind: both write beside the target and rename.
+ * Permission bits are kept, but that pulled files are not set-id here, and that their bits come
+ * from the umask where the agent serves no STAT. options may be NULL.
  */
 int provium_push(struct provium_connection *connection, const char *host_path,
 		 const char *guest_path, const struct provium_copy_options *options, int timeout_ms,
@@ -544,6 +559,8 @@ void provium_vm_kill(struct provium_vm *vm);
 
 /* Kills what still runs, removes the temporary files, releases. NULL is allowed. */
 void provium_vm_free(struct provium_vm *vm);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
