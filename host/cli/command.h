@@ -1,0 +1,52 @@
+/*
+ * A command of `provium`: one file each, which exports one of these. Everything that is told of a
+ * command (--help, the shell's completion) comes from here.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "host/cli/options.h"
+
+/* For operands_max. */
+#define OPERANDS_UNLIMITED (-1)
+
+struct command {
+	const char *name;
+	/* One line. */
+	const char *summary;
+	/* What stands behind the options in the usage line: "SOURCE... TARGET". "": nothing. */
+	const char *operands;
+	int operands_min;
+	int operands_max;
+	enum completion operand_completion;
+	/* Options end at the first operand, which begins a command line of its own. */
+	bool runs_command;
+	/* For --help: paragraphs, in lines of at most 80 columns. */
+	const char *description;
+	const struct option_spec *options;
+	/* Of the options struct, which is cleared before it is filled. */
+	size_t options_size;
+	/* Returns the exit status, or -1 and the error for main() to tell. operands ends in NULL.
+	 */
+	int (*run)(const void *options, char **operands, struct provium_error *error);
+};
+
+/* Ends in NULL. In the order of the help. */
+extern const struct command *const commands[];
+
+/* NULL where there is none of that name. */
+const struct command *command_find(const char *name);
+
+extern const struct command run_command;
+extern const struct command exec_command;
+extern const struct command push_command;
+extern const struct command pull_command;
+extern const struct command info_command;
+extern const struct command shim_command;
+extern const struct command version_command;
+extern const struct command help_command;
+
+#endif

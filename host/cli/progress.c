@@ -1,0 +1,97 @@
+#include "host/cli/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/util.h"
+#include "host/cli/terminal.h"
+#include "host/cli/units.h"
+
+#define REDRAW_NS     100000000
+#define LINE_SIZE     256
+
+/* A rate over less than this says nothing. */
+#define RATE_AFTER_NS 500000000
+
+void progress_start(struct progress *progress, const char *name)
+{
+	*progress = (struct progress){
+		.name = name,
+		.shown = terminal_present(),
+		.started_ns = monotonic_ns(),
+	};
+}
+
+/* " NN%  DONE of TOTAL", or " DONE" where the total is not known or was passed. */
+static int format_amount(const struct progress *progress, char *text, size_t size)
+{
+	char done[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE];
+
+	format_bytes(progress->done, done);
+	if (progress->total == 0 || progress->done > progress->total)
+		return snprintf(text, size, "%s  %s", progress->name, done);
+	return snprintf(text, size, "%s  %u%%  %s of %s", progress->name,
+			(unsigned int)((double)progress->done * 100 / (double)progress->total),
+			done, format_bytes(progress->total, total));
+}
+
+void progress_format(const struct progress *progress, uint64_t elapsed_ns, bool ended, char *text,
+		     size_t size)
+{
+	size_t used = (size_t)format_amount(progress, text, size);
+	char number[UNITS_TEXT_SIZE];
+	double rate;
+
+	if (used >= size || elapsed_ns == 0 || (elapsed_ns < RATE_AFTER_NS && !ended))
+		return;
+	rate = (double)progress->done * 1e9 / (double)elapsed_ns;
+	used += (size_t)snprintf(text + used, size - used, "  %s/s",
+				 format_bytes((uint64_t)rate, number));
+	if (used >= size)
+		return;
+	if (ended)
+		snprintf(text + used, size - used, "  in %s",
+			 format_duration(elapsed_ns / 1000000000, number));
+	else if (rate >= 1 && progress->total > progress->done)
+		snprintf(text + used, size - used, "  %s left",
+			 format_duration(
+				 (uint64_t)((double)(progress->total - progress->done) / rate),
+				 number));
+}
+
+static void draw(struct progress *progress, uint64_t now_ns, bool ended)
+{
+	char text[LINE_SIZE];
+
+	progress->drawn_ns = now_ns;
+	progress_format(progress, now_ns - progress->started_ns, ended, text, sizeof(text));
+	terminal_show(text);
+}
+
+void progress_update(void *user, uint64_t done, uint64_t total)
+{
+	struct progress *progress = user;
+	uint64_t now_ns;
+
+	progress->done = done;
+	progress->total = total;
+	if (!progress->shown)
+		return;
+	now_ns = monotonic_ns();
+	if (now_ns - progress->drawn_ns >= REDRAW_NS)
+		draw(progress, now_ns, false);
+}
+
+void progress_end(struct progress *progress, bool complete)
+{
+	if (!progress->shown)
+		return;
+	if (!complete) {
+		terminal_erase();
+		return;
+	}
+	draw(progress, monotonic_ns(), true);
+	if (write(STDERR_FILENO, "\n", 1) < 0)
+		return;
+}

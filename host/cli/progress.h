@@ -1,0 +1,34 @@
+/*
+ * What push and pull show on a terminal's standard error: name, share, bytes, rate and time left.
+ * Elsewhere nothing.
+ */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct progress {
+	const char *name;
+	bool shown;
+	uint64_t started_ns;
+	uint64_t drawn_ns;
+	uint64_t done;
+	uint64_t total;
+};
+
+/* name must live as long. */
+void progress_start(struct progress *progress, const char *name);
+
+/* A provium_progress_fn; user is the struct progress. */
+void progress_update(void *user, uint64_t done, uint64_t total);
+
+/* Leaves the final figures behind where all of it has been copied, else erases the line. */
+void progress_end(struct progress *progress, bool complete);
+
+/* The line: pure. ended: nothing is left. */
+void progress_format(const struct progress *progress, uint64_t elapsed_ns, bool ended, char *text,
+		     size_t size);
+
+#endif

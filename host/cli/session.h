@@ -1,0 +1,29 @@
+/*
+ * A command in the guest with this process's standard input, output and error as its own: what
+ * `provium run` and `provium exec` have in common.
+ */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "host/cli/interrupts.h"
+#include "host/include/provium.h"
+
+struct session_options {
+	/* NULL-terminated each; env and cwd may be NULL. */
+	const char *const *argv;
+	const char *const *env;
+	const char *cwd;
+};
+
+/*
+ * Runs the command to its end. Output is written as it comes; while nobody takes it no more is
+ * asked for. Input is read only as fast as the command reads. The connection gets interrupts->fd as
+ * its cancel fd: PROVIUM_CANCELLED is what a signal or the time limit ends in. *broken_pipe tells
+ * of a failure that nobody reads standard output or error any more. After any failure the command
+ * has been cancelled.
+ */
+int session_run(struct provium_connection *connection, const struct session_options *options,
+		const struct interrupts *interrupts, struct provium_exec_result *result,
+		bool *broken_pipe, struct provium_error *error);
+
+#endif
