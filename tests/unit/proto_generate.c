@@ -335,3 +335,25 @@ bool generate_equal(const ProtobufCMessage *one, const ProtobufCMessage *other)
 	}
 	return true;
 }
+
+// NOLINTNEXTLINE(misc-no-recursion)
+bool generate_has_unknown(const ProtobufCMessage *message)
+{
+	if (message->n_unknown_fields > 0)
+		return true;
+	for (unsigned int i = 0; i < message->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+		const void *value = (const uint8_t *)message + field->offset;
+		const ProtobufCMessage *const *below = value;
+		size_t count = presence(message, field);
+
+		if (field->type != PROTOBUF_C_TYPE_MESSAGE || count == 0)
+			continue;
+		if (field->label == PROTOBUF_C_LABEL_REPEATED)
+			below = *(const ProtobufCMessage *const *const *)value;
+		for (size_t at = 0; at < count; at++)
+			if (below[at] && generate_has_unknown(below[at]))
+				return true;
+	}
+	return false;
+}

@@ -35,4 +35,7 @@ Provium__V1__Message *generate_message(size_t body, enum generate_values values,
 /* Whether two messages of one type hold the same. */
 bool generate_equal(const ProtobufCMessage *one, const ProtobufCMessage *other);
 
+/* Whether a decoded message, or one inside it, holds fields that the schema does not know. */
+bool generate_has_unknown(const ProtobufCMessage *message);
+
 #endif
