@@ -1,0 +1,176 @@
+/* A VM as its callers see it. How it comes up: vm_boot.c; how its end is noticed: vm_monitor.c. */
+#include "host/lib/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "host/lib/accel.h"
+#include "host/lib/connection.h"
+#include "host/lib/error.h"
+
+/* What a guest may take after the agent's acknowledgement, and QEMU after "quit" (without TCG's
+ * factor). */
+#define POWER_OFF_MS 1000
+#define QUIT_MS      1000
+
+/* The agent's bound on writing file systems back (DESIGN, "Shutdown"). */
+#define SYNC_MS      5000
+
+struct wait_limits vm_limits(const struct provium_vm *vm, const struct deadline *deadline)
+{
+	return (struct wait_limits){
+		.deadline = *deadline,
+		.cancel_fd = vm->cancel_fd,
+		.monitor = &vm->monitor,
+	};
+}
+
+struct provium_connection *provium_vm_connection(struct provium_vm *vm)
+{
+	return vm->connection;
+}
+
+int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
+		       struct provium_connection **connection, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct wait_limits limits = vm_limits(vm, &deadline);
+	struct address address = vm->address;
+	int fd;
+
+	*connection = NULL;
+	error_clear(error);
+	if (port)
+		address.port = port;
+	if (vm_monitor_check(vm, error) < 0)
+		return -1;
+	if (address_connect(&address, &limits, &fd, error) < 0)
+		return -1;
+	return connection_open(fd, &limits, connection, error);
+}
+
+enum provium_accel provium_vm_accel(const struct provium_vm *vm)
+{
+	return vm->accel;
+}
+
+enum provium_vsock provium_vm_vsock(const struct provium_vm *vm)
+{
+	return vm->vsock;
+}
+
+int provium_vm_qemu_pid(const struct provium_vm *vm)
+{
+	return vm->qemu.pid;
+}
+
+const char *provium_vm_console(const struct provium_vm *vm)
+{
+	return vm->files.console;
+}
+
+char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines)
+{
+	return vm_watch_tail(&vm->watch, VM_SOURCE_CONSOLE, lines, VM_CONSOLE_KEPT * 2);
+}
+
+/* Waits for QEMU's end. 1: it is there, 0: not within the time, -1: a limit was met. */
+static int await_end(struct provium_vm *vm, int timeout_ms, const struct deadline *deadline,
+		     struct provium_error *error)
+{
+	struct deadline now = deadline_after(timeout_ms);
+	struct wait_limits limits = vm_limits(vm, deadline->at_ns < now.at_ns ? deadline : &now);
+	enum wait_end end;
+	short revents;
+
+	do {
+		end = wait_fd(-1, 0, &limits, "waiting for QEMU's end", &revents, error);
+	} while (end == WAIT_READY);
+	if (!vm_process_running(&vm->qemu))
+		return 1;
+	return end == WAIT_CANCELLED || end == WAIT_FAILED ? -1 : 0;
+}
+
+/* Tells QEMU to quit. It need not answer: its end is the answer. */
+static void tell_to_quit(struct provium_vm *vm, int timeout_ms)
+{
+	struct wait_limits limits = { .deadline = deadline_after(timeout_ms), .cancel_fd = -1 };
+
+	pthread_mutex_lock(&vm->lock);
+	qmp_execute(&vm->qmp, "quit", NULL, &limits, NULL, NULL);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* Whether the guest has powered itself off, as a command in it may have. */
+static bool has_powered_off(struct provium_vm *vm)
+{
+	bool result;
+
+	vm_monitor_check(vm, NULL);
+	pthread_mutex_lock(&vm->lock);
+	result = !vm_process_running(&vm->qemu) && !vm->guest_panicked &&
+		 strcmp(vm->shutdown_reason, "guest-shutdown") == 0;
+	pthread_mutex_unlock(&vm->lock);
+	return result;
+}
+
+int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
+			struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	int factor = accel_factor(vm->accel);
+	int result;
+
+	error_clear(error);
+	if (provium_shutdown(vm->connection, PROVIUM_POWER_OFF, sync, timeout_ms, error) < 0) {
+		if (!has_powered_off(vm))
+			return -1;
+		error_clear(error);
+		return 0;
+	}
+	result = await_end(vm, (POWER_OFF_MS + (sync ? SYNC_MS : 0)) * factor, &deadline, error);
+	if (result == 0) {
+		tell_to_quit(vm, QUIT_MS * factor);
+		deadline = deadline_after(QUIT_MS * factor);
+		result = await_end(vm, QUIT_MS * factor, &deadline, error);
+	}
+	if (result > 0) {
+		error_clear(error);
+		return 0;
+	}
+	vm_kill(vm);
+	if (result < 0)
+		return -1;
+	return error_set(error, PROVIUM_TIMED_OUT, 0,
+			 "the guest has not powered off, nor QEMU quit: it was killed");
+}
+
+void vm_kill(struct provium_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm_process_kill(&vm->qemu);
+	vm_process_kill(&vm->vsock_program);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void provium_vm_kill(struct provium_vm *vm)
+{
+	vm_kill(vm);
+}
+
+void provium_vm_free(struct provium_vm *vm)
+{
+	if (!vm)
+		return;
+	provium_connection_free(vm->connection);
+	if (vm->gone_fd >= 0)
+		vm_kill(vm);
+	close_fd(vm->life_fd);
+	vm_watch_stop(&vm->watch);
+	vm_monitor_finish(vm);
+	vm_files_remove(&vm->files);
+	free(vm);
+}

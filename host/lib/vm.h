@@ -1,0 +1,90 @@
+/*
+ * A running VM: its processes, what connects them to us, and what is known of its end.
+ *
+ *     provium (this library) --- QMP, console: socket pairs ---------- QEMU
+ *            |                                                          |
+ *            +--- hybrid socket (unix:PATH) --- provium-vsock --- vhost-user: a socket pair
+ *
+ * (with the kernel's vhost-vsock there is no provium-vsock, and an AF_VSOCK socket in place of the
+ * hybrid one). vm_boot.c brings it up, vm_monitor.c notices its end while any call waits, and vm.c
+ * is what callers see of it.
+ */
+#ifndef LIB_VM_H
+#define LIB_VM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/include/provium.h"
+#include "host/lib/address.h"
+#include "host/lib/qmp.h"
+#include "host/lib/vm_files.h"
+#include "host/lib/vm_process.h"
+#include "host/lib/vm_watch.h"
+#include "host/lib/wait.h"
+
+/* Lines of the console in an error. */
+#define VM_TAIL_LINES 30
+
+struct provium_vm {
+	enum provium_accel accel;
+	enum provium_vsock vsock;
+	struct vm_files files;
+	struct vm_process qemu;
+	/* Not running with PROVIUM_VSOCK_KERNEL. */
+	struct vm_process vsock_program;
+	/* provium-vsock ends when it is closed. */
+	int life_fd;
+	struct vm_watch watch;
+	/* The agent. */
+	struct address address;
+	int cancel_fd;
+	struct provium_connection *connection;
+	/* Before the agent has answered. */
+	bool booting;
+	void (*on_notice)(void *user, const char *text);
+	void *user;
+
+	/*
+	 * Connections of one VM may be used in several threads, and each has this monitor. Its lock
+	 * guards all that follows.
+	 */
+	struct connection_monitor monitor;
+	pthread_mutex_t lock;
+	struct qmp qmp;
+	/* QEMU's event GUEST_PANICKED came. */
+	bool guest_panicked;
+	/* The reason in QEMU's event SHUTDOWN; "" before it. */
+	char shutdown_reason[32];
+	/* The guest or QEMU is gone for good, and gone_error says why. */
+	bool gone;
+	struct provium_error gone_error;
+	/* eventfd: readable from then on. */
+	int gone_fd;
+	bool file_failure_told;
+};
+
+/* Makes monitor and lock; vm_monitor_finish releases them. 0, or errno. */
+int vm_monitor_init(struct provium_vm *vm);
+void vm_monitor_finish(struct provium_vm *vm);
+
+/* QEMU's socket for QMP, taken over. */
+void vm_monitor_attach(struct provium_vm *vm, int qmp_fd);
+
+/* Looks at everything. Not 0: it is gone, *error says why. */
+int vm_monitor_check(struct provium_vm *vm, struct provium_error *error);
+
+/* The limits of a call on the VM. */
+struct wait_limits vm_limits(const struct provium_vm *vm, const struct deadline *deadline);
+
+/*
+ * Puts the console's last lines behind the message, as many as fit. A boot that failed, or a guest
+ * that has ended.
+ */
+void vm_append_console(struct provium_vm *vm, struct provium_error *error);
+
+/* Ends QEMU and provium-vsock, whatever they do. */
+void vm_kill(struct provium_vm *vm);
+
+#endif

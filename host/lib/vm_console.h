@@ -1,0 +1,45 @@
+/*
+ * What a guest has written on its console: the last of it for a person, and what can be learnt from
+ * it. Pure. Also used for what QEMU and provium-vsock print.
+ */
+#ifndef LIB_VM_CONSOLE_H
+#define LIB_VM_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of the end that are kept. */
+#define VM_CONSOLE_KEPT (64u << 10)
+
+/* Bytes of a line that are looked at and told. */
+#define VM_CONSOLE_LINE 256
+
+struct vm_console {
+	/* The last bytes, in a ring: total is how many there have been. */
+	char kept[VM_CONSOLE_KEPT];
+	uint64_t total;
+	/* The line that is coming in, its first bytes. */
+	char line[VM_CONSOLE_LINE];
+	size_t line_length;
+
+	/* The reason of the kernel's panic, and what the agent said last. "": none was seen. */
+	char panic[VM_CONSOLE_LINE];
+	char fatal[VM_CONSOLE_LINE];
+	/* The kernel has printed its last line: it halts, or waits for a reboot. */
+	bool panic_over;
+	/* What a person can do about what was seen. NULL: nothing is known. */
+	const char *hint;
+};
+
+/* All zeroes is an empty one. */
+void vm_console_add(struct vm_console *console, const char *data, size_t size);
+
+/*
+ * The last lines, each indented by two spaces, in at most max_size bytes (NUL included): escape
+ * sequences left out, other control characters and what is not UTF-8 as '?', long lines cut.
+ * "" where there is nothing. Released with free(3); NULL: no memory.
+ */
+char *vm_console_tail(const struct vm_console *console, unsigned int lines, size_t max_size);
+
+#endif

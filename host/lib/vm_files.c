@@ -1,0 +1,133 @@
+#include "host/lib/vm_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "host/lib/error.h"
+
+static void close_directory(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static int make_directory(struct vm_files *files, struct provium_error *error)
+{
+	const char *place = getenv("TMPDIR");
+	cleanup_free char *absolute = NULL;
+
+	if (!place || !*place)
+		place = "/tmp";
+	/* The program may change its directory while the VM runs. */
+	absolute = realpath(place, NULL);
+	if (!absolute)
+		return error_set(error, PROVIUM_HOST, errno, "temporary directory '%s'", place);
+	if (snprintf(files->directory, sizeof(files->directory), "%s/provium-XXXXXX", absolute) >=
+		    (int)sizeof(files->directory) ||
+	    !mkdtemp(files->directory)) {
+		int failure = errno;
+
+		files->directory[0] = '\0';
+		return error_set(error, PROVIUM_HOST, failure, "make a directory in '%s' (TMPDIR)",
+				 absolute);
+	}
+	return 0;
+}
+
+/* Somebody's file, or a socket on which somebody listens, is not taken away. */
+static int check_socket(const char *path, struct provium_error *error)
+{
+	struct stat st;
+
+	if (strlen(path) >= sizeof(((struct vm_files *)0)->socket))
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "socket '%s' is %zu bytes long, a socket's path has at most %zu "
+				 "(unix(7))",
+				 path, strlen(path), sizeof(((struct vm_files *)0)->socket) - 1);
+	if (!*path)
+		return error_set(error, PROVIUM_INVALID, 0, "the socket's path is empty");
+	if (lstat(path, &st) == 0)
+		return error_set(error, PROVIUM_INVALID, EEXIST, "socket '%s'", path);
+	if (errno != ENOENT)
+		return error_set(error, PROVIUM_HOST, errno, "socket '%s'", path);
+	return 0;
+}
+
+int vm_files_make(struct vm_files *files, const char *console, const char *socket,
+		  struct provium_error *error)
+{
+	int length;
+
+	*files = (struct vm_files){ 0 };
+	if (socket && check_socket(socket, error) < 0)
+		return -1;
+	if (make_directory(files, error) < 0)
+		return -1;
+
+	if (socket) {
+		snprintf(files->socket, sizeof(files->socket), "%s", socket);
+		files->own_socket = true;
+	} else {
+		length = snprintf(files->socket, sizeof(files->socket), "%s/vsock",
+				  files->directory);
+		if (length >= (int)sizeof(files->socket)) {
+			error_set(
+				error, PROVIUM_INVALID, 0,
+				"TMPDIR is too long: '%s/vsock' is %d bytes long, a socket's path "
+				"has at most %zu (unix(7))",
+				files->directory, length, sizeof(files->socket) - 1);
+			vm_files_remove(files);
+			return -1;
+		}
+	}
+	if (console)
+		length = snprintf(files->console, sizeof(files->console), "%s", console);
+	else
+		length = snprintf(files->console, sizeof(files->console), "%s/console",
+				  files->directory);
+	if (length >= (int)sizeof(files->console)) {
+		vm_files_remove(files);
+		return error_set(error, PROVIUM_INVALID, ENAMETOOLONG, "console '%.80s...'",
+				 console);
+	}
+	return 0;
+}
+
+int vm_files_open_console(const struct vm_files *files, struct provium_error *error)
+{
+	/* Guests print secrets. Non-blocking: it may be a FIFO, or a terminal that is stopped. */
+	int fd = open(files->console,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+
+	if (fd < 0 && errno == ENXIO)
+		return error_set(error, PROVIUM_HOST, errno,
+				 "open console '%s' (a FIFO that nobody reads?)", files->console);
+	if (fd < 0)
+		return error_set(error, PROVIUM_HOST, errno, "open console '%s'", files->console);
+	return fd;
+}
+
+void vm_files_remove(struct vm_files *files)
+{
+	DIR *dir cleanup(close_directory) = NULL;
+	const struct dirent *entry;
+
+	if (files->own_socket)
+		unlink(files->socket);
+	if (!files->directory[0])
+		return;
+	/* Beside the two names there may be listeners for the guest's connections (vsock_PORT). */
+	dir = opendir(files->directory);
+	while (dir && (entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	rmdir(files->directory);
+	*files = (struct vm_files){ 0 };
+}

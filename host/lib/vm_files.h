@@ -1,0 +1,31 @@
+/* What a VM has on disk: a private directory for its console and its socket. */
+#ifndef LIB_VM_FILES_H
+#define LIB_VM_FILES_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/un.h>
+
+#include "host/include/provium.h"
+
+struct vm_files {
+	/* Mode 0700, under TMPDIR; "" before it is made. */
+	char directory[PATH_MAX];
+	char console[PATH_MAX];
+	/* Where provium-vsock listens. */
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	/* The caller's place; removed at the end too. */
+	bool own_socket;
+};
+
+/* Makes the directory. console, socket: the caller's places, or NULL. */
+int vm_files_make(struct vm_files *files, const char *console, const char *socket,
+		  struct provium_error *error);
+
+/* Opens the console's file for writing, emptied, non-blocking. -1: *error. */
+int vm_files_open_console(const struct vm_files *files, struct provium_error *error);
+
+/* Removes all of it; the caller's console stays. Harmless before vm_files_make. */
+void vm_files_remove(struct vm_files *files);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * Noticing the end of a VM.
+ *
+ * Every call that waits for the guest also waits for: QEMU's end and provium-vsock's (pidfds), news
+ * of the thread that reads the console, QMP's events. Whatever comes first is told once, in one
+ * error that all later calls get: what has ended, why as far as it is known, and what the console
+ * showed last.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "host/lib/accel.h"
+#include "host/lib/error.h"
+#include "host/lib/vm.h"
+
+/* How long the ends that follow from one another may take, milliseconds. */
+#define FOLLOW_MS 60
+
+static void on_event(void *user, const char *name, const json_t *data)
+{
+	struct provium_vm *vm = user;
+	const char *reason;
+
+	if (strcmp(name, "GUEST_PANICKED") == 0) {
+		vm->guest_panicked = true;
+	} else if (strcmp(name, "SHUTDOWN") == 0) {
+		reason = json_string_value(json_object_get(data, "reason"));
+		snprintf(vm->shutdown_reason, sizeof(vm->shutdown_reason), "%s",
+			 reason ? reason : "");
+	}
+}
+
+/* The first line: what has happened. */
+static void describe(const struct provium_vm *vm, const struct vm_findings *findings, char *text,
+		     size_t size)
+{
+	char end[128];
+
+	if (findings->panic[0]) {
+		snprintf(text, size, "the guest's kernel panicked: %s", findings->panic);
+		return;
+	}
+	if (vm->guest_panicked) {
+		snprintf(text, size, "the guest's kernel panicked");
+		return;
+	}
+	if (findings->fatal[0] && vm->booting) {
+		snprintf(text, size, "the agent cannot serve: %s", findings->fatal);
+		return;
+	}
+	if (vm_process_running(&vm->qemu)) {
+		vm_process_describe_end(&vm->vsock_program, end, sizeof(end));
+		snprintf(text, size, "provium-vsock %s, the guest cannot be reached", end);
+		return;
+	}
+	if (strcmp(vm->shutdown_reason, "guest-reset") == 0) {
+		snprintf(text, size, "the guest has rebooted, which ends it");
+		return;
+	}
+	if (strcmp(vm->shutdown_reason, "guest-shutdown") == 0) {
+		snprintf(text, size, "the guest has shut itself down");
+		return;
+	}
+	vm_process_describe_end(&vm->qemu, end, sizeof(end));
+	snprintf(text, size, "QEMU %s", end);
+}
+
+/* What a program of the VM has printed, behind the message. */
+static void append_log(struct provium_vm *vm, enum vm_source source, const char *name,
+		       struct provium_error *error)
+{
+	size_t used = strlen(error->message);
+	cleanup_free char *tail = vm_watch_tail(&vm->watch, source, 10, 1024);
+
+	if (tail && *tail)
+		snprintf(error->message + used, sizeof(error->message) - used, "\n%s said:\n%s",
+			 name, tail);
+}
+
+void vm_append_console(struct provium_vm *vm, struct provium_error *error)
+{
+	static const char title[] = "\nThe console's last lines:\n";
+	size_t used = strlen(error->message);
+	cleanup_free char *tail = NULL;
+
+	if (sizeof(error->message) - used < sizeof(title) + VM_CONSOLE_LINE)
+		return;
+	tail = vm_watch_tail(&vm->watch, VM_SOURCE_CONSOLE, VM_TAIL_LINES,
+			     sizeof(error->message) - used - sizeof(title) + 1);
+	if (tail && *tail)
+		snprintf(error->message + used, sizeof(error->message) - used, "%s%s", title, tail);
+	else
+		snprintf(error->message + used, sizeof(error->message) - used,
+			 "\nThe console is empty: the kernel has printed nothing.");
+}
+
+/* The end has been noticed: what it was is put together once. */
+static void set_gone(struct provium_vm *vm)
+{
+	struct provium_error *error = &vm->gone_error;
+	struct vm_findings findings;
+	char what[VM_CONSOLE_LINE + 64];
+
+	if (!vm_process_running(&vm->qemu)) {
+		/* What it wrote last is still on its way through the sockets. */
+		vm_watch_drain(&vm->watch, VM_SOURCE_CONSOLE, FOLLOW_MS);
+		vm_watch_drain(&vm->watch, VM_SOURCE_QEMU, FOLLOW_MS);
+		if (vm->qmp.fd >= 0)
+			qmp_dispatch(&vm->qmp, NULL);
+	}
+	vm_watch_findings(&vm->watch, &findings);
+	describe(vm, &findings, what, sizeof(what));
+	error_set(error, vm->booting ? PROVIUM_BOOT : PROVIUM_VM_GONE, 0, "%s%s%s%s",
+		  vm->booting ? "the VM did not come up: " : "", what,
+		  findings.hint && vm->booting ? "\n" : "",
+		  findings.hint && vm->booting ? findings.hint : "");
+	append_log(vm, VM_SOURCE_QEMU, "QEMU", error);
+	append_log(vm, VM_SOURCE_VSOCK, "provium-vsock", error);
+	vm_append_console(vm, error);
+	vm->gone = true;
+	eventfd_write(vm->gone_fd, 1);
+}
+
+/* A process that has ended takes others with it: they are given a moment, to tell the cause. */
+static bool has_ended(struct vm_process *process, int timeout_ms)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+
+	return vm_process_reap(process, &deadline);
+}
+
+/* The lock is not held: the callback may ask the VM for its console. */
+static void tell_file_failure(const struct provium_vm *vm, int failure)
+{
+	char text[256];
+
+	if (failure == EFBIG)
+		snprintf(text, sizeof(text),
+			 "the console's file has reached %u MiB, what follows is left out",
+			 VM_CONSOLE_FILE_LIMIT >> 20);
+	else
+		snprintf(text, sizeof(text), "the console's file is not complete: %s",
+			 strerror(failure));
+	if (vm->on_notice)
+		vm->on_notice(vm->user, text);
+}
+
+/* Returns the errno of the console's file where that is new, else 0. */
+static int look(struct provium_vm *vm)
+{
+	bool has_program = vm->vsock == PROVIUM_VSOCK_USER;
+	struct vm_findings findings;
+	bool ended;
+	int news;
+
+	if (vm->qmp.fd >= 0)
+		qmp_dispatch(&vm->qmp, NULL);
+	vm_watch_findings(&vm->watch, &findings);
+	news = vm->file_failure_told ? 0 : findings.file_errno;
+	vm->file_failure_told |= news != 0;
+
+	ended = has_ended(&vm->qemu, 0);
+	if (!ended && has_program && has_ended(&vm->vsock_program, 0)) {
+		has_ended(&vm->qemu, FOLLOW_MS);
+		ended = true;
+	}
+	/* The kernel goes on to reboot, which ends QEMU, with more on the console by then. */
+	if (!ended && vm->guest_panicked) {
+		has_ended(&vm->qemu, FOLLOW_MS);
+		ended = true;
+	}
+	if (ended || findings.panic_over || (findings.fatal[0] && vm->booting))
+		set_gone(vm);
+	return news;
+}
+
+int vm_monitor_check(struct provium_vm *vm, struct provium_error *error)
+{
+	int file_failure = 0;
+	int result = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->gone)
+		file_failure = look(vm);
+	if (vm->gone)
+		result = error_copy(error, &vm->gone_error);
+	pthread_mutex_unlock(&vm->lock);
+	if (file_failure)
+		tell_file_failure(vm, file_failure);
+	return result;
+}
+
+static int prepare(void *user, struct pollfd *fds, int max)
+{
+	struct provium_vm *vm = user;
+	int n = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	const int all[] = { vm->gone_fd, vm->qemu.pidfd, vm->vsock_program.pidfd,
+			    vm->watch.event_fd, vm->qmp.fd };
+	for (size_t i = 0; i < ARRAY_SIZE(all) && n < max; i++) {
+		if (all[i] >= 0)
+			fds[n++] = (struct pollfd){ .fd = all[i], .events = POLLIN };
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return n;
+}
+
+static int check(void *user, const struct pollfd *fds, int count, struct provium_error *error)
+{
+	bool ready = false;
+
+	for (int i = 0; i < count; i++)
+		ready |= fds[i].revents != 0;
+	return ready ? vm_monitor_check(user, error) : 0;
+}
+
+int vm_monitor_init(struct provium_vm *vm)
+{
+	vm->monitor = (struct connection_monitor){ .prepare = prepare, .check = check, .user = vm };
+	vm->qmp.fd = -1;
+	vm->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->gone_fd < 0)
+		return errno;
+	pthread_mutex_init(&vm->lock, NULL);
+	return 0;
+}
+
+void vm_monitor_finish(struct provium_vm *vm)
+{
+	if (vm->gone_fd < 0)
+		return;
+	qmp_finish(&vm->qmp);
+	vm->gone_fd = close_fd(vm->gone_fd);
+	pthread_mutex_destroy(&vm->lock);
+}
+
+void vm_monitor_attach(struct provium_vm *vm, int qmp_fd)
+{
+	qmp_init(&vm->qmp, qmp_fd, on_event, vm);
+}
