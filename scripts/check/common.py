@@ -1,0 +1,146 @@
+"""What every part of ./check uses: tests and their counts, commands, build directories."""
+
+import os
+import subprocess
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, "build")
+CHECK = os.path.join(BUILD, "check")
+JOBS = len(os.sched_getaffinity(0))
+
+# Of a longer log the beginning and the end are shown: what was found, and what became of it.
+LOG_HEAD, LOG_TAIL = 50, 50
+
+# For every program that is built with sanitizers.
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:"
+                    "strict_string_checks=1:print_legend=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+
+
+class Counts:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def indented(text):
+    lines = text.rstrip().splitlines()
+    if len(lines) > LOG_HEAD + LOG_TAIL:
+        left_out = len(lines) - LOG_HEAD - LOG_TAIL
+        lines = lines[:LOG_HEAD] + [f"[{left_out} lines left out]"] + lines[-LOG_TAIL:]
+    return "\n".join("        " + line for line in lines)
+
+
+# Children that run now. Who interrupts ./check ends them, in the way in which they clean up.
+children = set()
+
+
+def run(*command, timeout=None, **options):
+    """Runs a command to its end; standard output and error come back as one text."""
+    defaults = {"cwd": ROOT, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    child = subprocess.Popen(command, **{**defaults, **options})
+    children.add(child)
+    try:
+        output = child.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired as error:
+        child.terminate()
+        raise Failure(f"{child.communicate()[0]}\nstill running after {timeout} s") from error
+    finally:
+        if child.returncode is not None:
+            children.discard(child)
+    return subprocess.CompletedProcess(command, child.returncode, output)
+
+
+class Skip(Exception):
+    """A test that cannot run here; the text says why."""
+
+
+class Failure(Exception):
+    """A test that failed; the text is its log."""
+
+
+class Part:
+    """Runs tests, prints a line for each and counts them."""
+
+    def __init__(self):
+        self.counts = Counts()
+        self.lock = threading.Lock()
+
+    def report(self, word, name, seconds, log=""):
+        line = f"  {word:4}  {name}" + (f"  {seconds:.1f} s" if seconds >= 0.1 else "")
+        say(f"{line}\n{indented(log)}" if log.strip() else line)
+
+    def passed(self, name, seconds=0.0, log="", number=1):
+        with self.lock:
+            self.counts.passed += number
+            self.report("ok", name, seconds, log)
+
+    def failed(self, name, seconds=0.0, log="", number=1):
+        with self.lock:
+            self.counts.failed += number
+            self.report("FAIL", name, seconds, log)
+
+    def skipped(self, name, reason):
+        with self.lock:
+            self.counts.skipped += 1
+            self.report("skip", name, 0.0, reason)
+
+    def attempt(self, name, test, *arguments):
+        """Runs one test, a function that returns a note for its name; true if it passed."""
+        start = time.monotonic()
+        try:
+            note = test(*arguments)
+        except Skip as reason:
+            self.skipped(name, str(reason))
+            return False
+        except Failure as log:
+            self.failed(name, time.monotonic() - start, str(log))
+            return False
+        self.passed(f"{name}, {note}" if note else name, time.monotonic() - start)
+        return True
+
+
+def must(result):
+    if result.returncode != 0:
+        raise Failure(result.stdout or f"exit status {result.returncode}")
+    return result.stdout
+
+
+# Build directories: the one users have, and one for each other way of compiling.
+
+BUILDS = {
+    "plain": (BUILD, "cc", []),
+    "gcc": (os.path.join(CHECK, "gcc"), "gcc", ["-Dwerror=true"]),
+    "clang": (os.path.join(CHECK, "clang"), "clang", ["-Dwerror=true"]),
+    "asan": (os.path.join(CHECK, "asan"), "gcc", ["-Db_sanitize=address,undefined"]),
+    "fuzz": (os.path.join(CHECK, "fuzz"), "clang",
+             ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+}
+
+
+def configure(name):
+    directory, compiler, options = BUILDS[name]
+    must(run("scripts/configure", directory, *options, env={**os.environ, "CC": compiler}))
+    # Ninja configures again where build files have changed; Meson's own commands would not.
+    must(run("ninja", "-C", directory, "--quiet", "build.ninja"))
+    return directory
+
+
+def build(name, *targets):
+    must(run("ninja", "-C", configure(name), "--quiet", *targets))

@@ -1,0 +1,117 @@
+"""The suites that Meson knows, run by Meson and counted test by test."""
+
+import json
+import os
+import re
+
+from common import BUILDS, SANITIZERS, Failure, build, must, run
+
+
+def count_output(test, protocols):
+    """How many tests one entry of Meson's log stands for: (passed, failed, skip reasons).
+
+    A program that speaks TAP, or that Check runs, tells of each test in it. One that says nothing of
+    the kind is one test. Whatever it says, a bad end is at least one failure.
+    """
+    output = test.get("stdout", "")
+    result = test["result"]
+    passed, failed, reasons = 0, 0, []
+    if protocols.get(test["name"]) == "tap":
+        for line in output.splitlines():
+            match = re.match(r"(not )?ok\b([^#]*)(# *(skip|todo).*)?", line, re.IGNORECASE)
+            if match and match[3]:
+                reasons.append(f"{match[2].strip(' -0123456789')}: {match[3].strip('# ')}")
+            elif match and match[1]:
+                failed += 1
+            elif match:
+                passed += 1
+    else:
+        for match in re.finditer(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", output,
+                                 re.MULTILINE):
+            bad = int(match[2]) + int(match[3])
+            passed += int(match[1]) - bad
+            failed += bad
+
+    if result == "SKIP" and not reasons:
+        last = (output + test.get("stderr", "")).strip().splitlines()[-1:]
+        reasons.append(last[0] if last else "no reason given")
+    elif result not in ("OK", "SKIP", "EXPECTEDFAIL"):
+        failed = max(failed, 1)
+    elif passed + failed + len(reasons) == 0:
+        passed = 1
+    return passed, failed, reasons
+
+
+def suite(part, name, build_name, with_output=False, one_by_one=False, environment=None):
+    """Runs a suite; one by one, each result is told at once and a VM has the machine for itself."""
+    build(build_name)
+    directory = BUILDS[build_name][0]
+    tests = [test for test in json.loads(must(run("meson", "introspect", "--tests", directory)))
+             if f"provium:{name}" in test["suite"]]
+    if not tests:
+        raise Failure(f"no test is in the suite {name}")
+    # As the log names them.
+    protocols = {f"{test['suite'][0]} / {test['name']}": test["protocol"] for test in tests}
+
+    for group in [[test] for test in tests] if one_by_one else [tests]:
+        base = f"testlog-{name}" + (f"-{group[0]['name'].replace('/', '-')}" if one_by_one else "")
+        log = os.path.join(directory, "meson-logs", f"{base}.json")
+        if os.path.exists(log):
+            os.unlink(log)
+        result = run("meson", "test", "-C", directory, "--no-rebuild", "--suite", name,
+                     "--logbase", base, *(test["name"] for test in group),
+                     env={**os.environ, **(environment or {})})
+        results = []
+        if os.path.exists(log):
+            with open(log, encoding="utf-8") as file:
+                results = [json.loads(line) for line in file]
+        for test in results:
+            suite_result(part, test, protocols, with_output)
+        if len(results) < len(group):
+            part.failed(f"{len(group) - len(results)} of {len(group)} tests did not run",
+                        log=result.stdout)
+
+
+def suite_result(part, test, protocols, with_output):
+    name = test["name"].split(" / ", 1)[-1]
+    passed, failed, reasons = count_output(test, protocols)
+    output = test.get("stdout", "")
+    if test.get("stderr", "").strip():
+        output += "\n" + test["stderr"]
+    note = f"{name}, {passed} tests" if passed > 1 else name
+    for reason in reasons:
+        part.skipped(name, reason)
+    if failed:
+        part.counts.passed += passed
+        part.failed(f"{name}: {test['result'].lower()}, {failed} of {passed + failed} failed",
+                    test["duration"], f"{' '.join(test['command'])}\n{output}", failed)
+    elif passed:
+        part.passed(note, test["duration"], output if with_output else "", passed)
+
+
+def unit(part):
+    suite(part, "unit", "asan", environment=SANITIZERS)
+
+
+def static(part):
+    suite(part, "static", "plain", with_output=True)
+
+
+def interop(part):
+    suite(part, "interop", "plain")
+
+
+def kernels():
+    # Silent where they are there; otherwise it shows how far it is.
+    if run("scripts/kernels", stdout=None, stderr=None).returncode != 0:
+        raise Failure("no kernels to boot")
+
+
+def integration(part):
+    kernels()
+    suite(part, "integration", "plain", one_by_one=True)
+
+
+def bench(part):
+    kernels()
+    suite(part, "bench", "plain", with_output=True, one_by_one=True)
