@@ -60,11 +60,9 @@ const struct command exec_command = {
 	.runs_command = true,
 	.description =
 		"Runs COMMAND in the guest whose agent is reached at ADDRESS. Standard input, "
-		"output\n"
-		"and error are the command's. The exit status is the command's own, 128+N where\n"
-		"signal N ended it, 124 after --timeout, 125 where Provium itself failed, 126 "
-		"where\n"
-		"COMMAND cannot be executed, and 127 where it is not found.",
+		"output and error are the command's. The exit status is the command's own, 128+N "
+		"where signal N ended it, 124 after --timeout, 125 where Provium itself failed, "
+		"126 where COMMAND cannot be executed, and 127 where it is not found.",
 	.options = options,
 	.options_size = sizeof(struct exec_options),
 	.run = run,

@@ -141,8 +141,7 @@ const struct command info_command = {
 	.summary = "Tell of a guest that is running and its agent.",
 	.operands = "",
 	.description = "Prints what the agent at ADDRESS says of the guest and of itself: "
-		       "versions, memory,\n"
-		       "open descriptors, traffic, commands.",
+		       "versions, memory, open descriptors, traffic, commands.",
 	.options = options,
 	.options_size = sizeof(struct info_options),
 	.run = run,

@@ -40,10 +40,8 @@ const struct command push_command = {
 	.operands_max = OPERANDS_UNLIMITED,
 	.operand_completion = COMPLETE_FILE,
 	.description = "Copies each file SOURCE of this machine, with its permission bits, to "
-		       "TARGET in the\n"
-		       "guest, and leaves no half one there. TARGET is a directory where it ends "
-		       "in a slash\n"
-		       "or there are several sources.",
+		       "TARGET in the guest, and leaves no half one there. TARGET is a directory "
+		       "where it ends in a slash or there are several sources.",
 	.options = options,
 	.options_size = sizeof(struct push_options),
 	.run = run,

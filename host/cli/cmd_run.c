@@ -107,8 +107,8 @@ static const struct option_spec options[] = {
 	  .list = true },
 	{ .name = "accel",
 	  .value = "auto|kvm|tcg",
-	  .help = "Accelerator; auto (the default) takes KVM where a guest really runs on it, "
-		  "else TCG, and says so.",
+	  .help = "Accelerator; auto (the default) takes KVM where a guest really runs on it, else "
+		  "TCG, and says so.",
 	  .completion = COMPLETE_CHOICE,
 	  .choices = accel_choices,
 	  .parse = parse_choice,
@@ -151,8 +151,8 @@ static const struct option_spec options[] = {
 	  .offset = OFFSET(timeout_ms) },
 	{ .name = "console",
 	  .value = "FILE",
-	  .help = "Write the guest's console there (default: a temporary file, shown where "
-		  "booting fails).",
+	  .help = "Write the guest's console there (default: a temporary file, shown where booting "
+		  "fails).",
 	  .completion = COMPLETE_FILE,
 	  .parse = parse_string,
 	  .offset = OFFSET(console) },
@@ -319,13 +319,11 @@ const struct command run_command = {
 	.operands_min = 1,
 	.operands_max = OPERANDS_UNLIMITED,
 	.runs_command = true,
-	.description =
-		"Boots a Linux kernel in a virtual machine, runs COMMAND in it and stops it "
-		"again.\n"
-		"Standard input, output and error are the command's. The exit status is the\n"
-		"command's own, 128+N where signal N ended it, 124 after --timeout, 125 where\n"
-		"Provium itself failed, 126 where COMMAND cannot be executed, and 127 where it is\n"
-		"not found.",
+	.description = "Boots a Linux kernel in a virtual machine, runs COMMAND in it and stops it "
+		       "again. Standard input, output and error are the command's. The exit status "
+		       "is the command's own, 128+N where signal N ended it, 124 after --timeout, "
+		       "125 where Provium itself failed, 126 where COMMAND cannot be executed, and "
+		       "127 where it is not found.",
 	.options = options,
 	.options_size = sizeof(struct run_options),
 	.run = run,

@@ -1,5 +1,4 @@
 #include "host/cli/command.h"
-#include "host/cli/report.h"
 #include "host/cli/values.h"
 
 struct shim_options {
@@ -19,7 +18,8 @@ static const struct option_spec options[] = {
 	  .help = "Where to write the archive. Required.",
 	  .completion = COMPLETE_FILE,
 	  .parse = parse_string,
-	  .offset = OFFSET(output) },
+	  .offset = OFFSET(output),
+	  .required = true },
 	{ .name = "modules",
 	  .value = "DIR",
 	  .help = "The kernel's modules, as in /lib/modules/VERSION: those that vsock takes are "
@@ -62,9 +62,6 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 	};
 
 	(void)operands;
-	if (!given->output)
-		return cli_fail(error, PROVIUM_INVALID,
-				"--output is missing: -o FILE says where the archive goes");
 	return provium_shim_write(&shim, given->output, error);
 }
 
@@ -73,10 +70,8 @@ const struct command shim_command = {
 	.summary = "Write the initramfs that brings the agent into a guest.",
 	.operands = "",
 	.description = "Writes a cpio archive with the agent, its wrapper and the modules they "
-		       "need, to be\n"
-		       "given to a kernel as its initramfs by any virtual machine monitor. "
-		       "provium-shim(1)\n"
-		       "has the kernel parameters that go with it.",
+		       "need, to be given to a kernel as its initramfs by any virtual machine "
+		       "monitor. provium-shim(1) has the kernel parameters that go with it.",
 	.options = options,
 	.options_size = sizeof(struct shim_options),
 	.run = run,

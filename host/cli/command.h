@@ -24,7 +24,7 @@ struct command {
 	enum completion operand_completion;
 	/* Options end at the first operand, which begins a command line of its own. */
 	bool runs_command;
-	/* For --help: paragraphs, in lines of at most 80 columns. */
+	/* For --help: one paragraph, which is wrapped. */
 	const char *description;
 	const struct option_spec *options;
 	/* Of the options struct, which is cleared before it is filled. */

@@ -1,16 +1,10 @@
 #include "host/cli/connect.h"
 
-#include "host/cli/report.h"
-
 #define CONNECT_TIMEOUT_MS 10000
 
 int connect_agent(const struct connect_options *options, struct provium_connection **connection,
 		  struct interrupts *interrupts, struct provium_error *error)
 {
-	if (!options->address)
-		return cli_fail(
-			error, PROVIUM_INVALID,
-			"--connect is missing: vsock:CID or unix:PATH says where the agent is");
 	/* A signal that comes before there is anything to undo may end us right here. */
 	if (provium_connect(options->address, CONNECT_TIMEOUT_MS, connection, error) < 0)
 		return -1;

@@ -19,8 +19,8 @@ struct connect_options {
 	{ .name = "connect", .value = "ADDRESS",                                                  \
 	  .help = "The agent: vsock:CID[:PORT], or unix:PATH[:PORT] for the hybrid vsock socket " \
 		  "of provium run --socket, Firecracker or Cloud Hypervisor. PORT is 5123 if not " \
-		  "given.",                                                                       \
-	  .completion = COMPLETE_FILE, .parse = parse_string,                                     \
+		  "given. Required.",                                                             \
+	  .completion = COMPLETE_FILE, .parse = parse_string, .required = true,                   \
 	  .offset = offsetof(type, field.address) },                                              \
 	{ .name = "timeout", .value = "SECONDS",                                                  \
 	  .help = "Give up after so long, counted from when the agent has answered; the exit "    \

@@ -74,9 +74,11 @@ void help_overview(FILE *file)
 
 void help_command_text(FILE *file, const struct command *command)
 {
-	fprintf(file, "Usage: provium %s%s%s%s%s\n\n%s\n\nOptions:\n", command->name,
+	fprintf(file, "Usage: provium %s%s%s%s%s\n\n", command->name,
 		command->options->name ? " [OPTION]..." : "", command->runs_command ? " [--]" : "",
-		*command->operands ? " " : "", command->operands, command->description);
+		*command->operands ? " " : "", command->operands);
+	print_wrapped(file, command->description, 0);
+	fputs("\nOptions:\n", file);
 	for (const struct option_spec *spec = command->options; spec->name; spec++)
 		print_option(file, spec);
 	print_option(file, &help_option);

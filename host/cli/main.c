@@ -26,13 +26,14 @@ static void reserve_standard_fds(void)
 		close(fd);
 }
 
-static int check_operands(const struct command *command, int count, struct provium_error *error)
+static int check_operands(const struct command *command, char **operands, int count,
+			  struct provium_error *error)
 {
 	if (count < command->operands_min)
 		return cli_fail(error, PROVIUM_INVALID, "%s is missing", command->operands);
 	if (command->operands_max != OPERANDS_UNLIMITED && count > command->operands_max)
-		return cli_fail(error, PROVIUM_INVALID, "there are more operands than %s",
-				*command->operands ? command->operands : "none");
+		return cli_fail(error, PROVIUM_INVALID, "'%.100s' is too many",
+				operands[command->operands_max]);
 	return 0;
 }
 
@@ -68,7 +69,7 @@ static int run(const struct command *command, int argc, char **argv)
 		help_command_text(stdout, command);
 		status = help_flush(&error);
 	} else if (outcome == OPTIONS_FAILED ||
-		   check_operands(command, argc - operand, &error) < 0) {
+		   check_operands(command, argv + operand, argc - operand, &error) < 0) {
 		status = report_usage(command, &error);
 	} else {
 		status = command->run(options, argv + operand, &error);

@@ -22,12 +22,15 @@ struct getopt_tables {
 	struct option *long_options;
 	/* '+' or nothing, ':', and a letter and perhaps a colon per row and for help; NUL. */
 	char *letters;
+	/* By row: whether the option was given. */
+	bool *given;
 };
 
 static void getopt_tables_finish(struct getopt_tables *tables)
 {
 	free(tables->long_options);
 	free(tables->letters);
+	free(tables->given);
 }
 
 static int getopt_tables_init(struct getopt_tables *tables, const struct option_spec *specs,
@@ -37,7 +40,8 @@ static int getopt_tables_init(struct getopt_tables *tables, const struct option_
 
 	tables->long_options = calloc(count + 2, sizeof(*tables->long_options));
 	tables->letters = calloc(count + 2, 2);
-	if (!tables->long_options || !tables->letters)
+	tables->given = calloc(count + 1, sizeof(*tables->given));
+	if (!tables->long_options || !tables->letters || !tables->given)
 		return -1;
 
 	next = tables->letters;
@@ -128,6 +132,12 @@ enum options_outcome options_parse(const struct option_spec *specs, bool stop_at
 		spec = &specs[i];
 		if (spec->parse(spec, optarg, (char *)options + spec->offset, error) < 0)
 			return cli_fail_in(error, "--%s", spec->name);
+		tables.given[i] = true;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (specs[i].required && !tables.given[i])
+			return cli_fail(error, PROVIUM_INVALID, "--%s %s is missing", specs[i].name,
+					specs[i].value);
 	}
 	*operand = optind;
 	return OPTIONS_PARSED;

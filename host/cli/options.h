@@ -46,6 +46,8 @@ struct option_spec {
 	size_t offset;
 	/* The field is a list of values.h and is released by options_finish. */
 	bool list;
+	/* It must be given. */
+	bool required;
 };
 
 /* Every command has this one. */

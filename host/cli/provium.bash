@@ -34,20 +34,22 @@ _provium_kind()
 	for ((i = 2; i < at; i++)); do
 		word=${COMP_WORDS[i]}
 		if [[ $word == -- ]]; then
-			printf '%s\n' "${_provium_operands[$command]}"
+			printf '%s\n' "${_provium_operands[$command]-}"
 			return
 		elif [[ ${_provium_values[$command:$word]+set} ]]; then
 			i=$((i + 1))
 			[[ ${COMP_WORDS[i]} == '=' ]] && i=$((i + 1))
-		elif [[ $word != -* && ${_provium_operands[$command]} == guest ]]; then
+		elif [[ $word == '=' || $word == ':' ]]; then
+			i=$((i + 1))
+		elif [[ $word != -* && ${_provium_operands[$command]-} == guest ]]; then
 			echo nothing
 			return
 		fi
 	done
 	if [[ $current == -* ]]; then
-		printf 'words %s\n' "${_provium_options[$command]}"
+		printf 'words %s\n' "${_provium_options[$command]-}"
 	else
-		printf '%s\n' "${_provium_operands[$command]}"
+		printf '%s\n' "${_provium_operands[$command]-}"
 	fi
 }
 

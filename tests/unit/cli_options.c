@@ -90,6 +90,31 @@ START_TEST(forms)
 }
 END_TEST
 
+START_TEST(required)
+{
+	static const struct option_spec needed[] = {
+		{ .name = "size",
+		  .value = "SIZE",
+		  .help = "a",
+		  .parse = parse_size,
+		  .offset = OFFSET(size),
+		  .required = true },
+		{ 0 },
+	};
+	char *without[] = { "cmd", "x", NULL };
+	char *with[] = { "cmd", "--size", "1", NULL };
+	char *help[] = { "cmd", "--help", NULL };
+
+	ck_assert_int_eq(options_parse(needed, false, &values, 2, without, &operand, &error),
+			 OPTIONS_FAILED);
+	ck_assert_str_eq(error.message, "--size SIZE is missing");
+	ck_assert_int_eq(options_parse(needed, false, &values, 3, with, &operand, &error),
+			 OPTIONS_PARSED);
+	ck_assert_int_eq(options_parse(needed, false, &values, 2, help, &operand, &error),
+			 OPTIONS_HELP);
+}
+END_TEST
+
 START_TEST(repeated)
 {
 	ck_assert_int_eq(
@@ -197,6 +222,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, NULL, forget);
 	tcase_add_test(tcase, forms);
+	tcase_add_test(tcase, required);
 	tcase_add_test(tcase, repeated);
 	tcase_add_test(tcase, absent);
 	tcase_add_test(tcase, stops_at_operand);

@@ -1,0 +1,75 @@
+#!/bin/bash
+# cli_completion.sh FILE: tries the completion script that the build has made, as bash calls it.
+set -u
+
+# shellcheck source=/dev/null
+. "$1"
+
+directory=$(mktemp -d) || exit 1
+trap 'rm -rf "$directory"' EXIT
+cd "$directory" || exit 1
+mkdir kernels
+touch kernel.img kernels/vmlinuz 'with blank'
+
+count=0
+failed=0
+
+# offers EXPECTED WORD...: what is offered for the last of the words, in any order. Words are as bash
+# cuts them: '=' and ':' are words.
+offers()
+{
+	local expected=$1 offered
+
+	shift
+	COMP_WORDS=(provium "$@")
+	COMP_CWORD=$#
+	COMPREPLY=()
+	_provium
+	offered=$(printf '%s\n' "${COMPREPLY[@]}" | sort | paste -s -d ,)
+	count=$((count + 1))
+	if [ "$offered" = "$expected" ]; then
+		printf 'ok %d - %s\n' "$count" "$*"
+	else
+		failed=$((failed + 1))
+		printf 'not ok %d - %s\n# offered %s\n# expected %s\n' "$count" "$*" "$offered" "$expected"
+	fi
+}
+
+offers '--help,--version,exec,help,info,pull,push,run,shim,version' ''
+offers 'pull,push' pu
+offers '' nonsense ''
+
+offers '--kernel' run --k
+offers '--memory,--module,--modules' run --m
+offers '--help' version --
+offers 'auto,kvm,tcg' run --accel ''
+offers 'kvm' run --accel k
+offers 'kvm' run --accel = k
+offers 'auto,kvm,tcg' run --accel =
+offers 'kernel.img,kernels' run --kernel k
+offers 'kernel.img,kernels' run --kernel = k
+offers 'kernels' run --modules k
+offers 'kernels/vmlinuz' run --kernel kernels/
+offers 'with blank' run --initrd w
+offers '' run --memory ''
+offers 'kernel.img,kernels' run --file /guest = k
+offers 'kernel.img,kernels' exec --connect unix : k
+offers 'kernel.img,kernels' shim -o k
+offers '--memory,--module,--modules' run --accel kvm --file /guest = host --m
+
+# What is the guest's.
+offers '' run ls k
+offers '' run ls --k
+offers '' run -- k
+offers '' run --accel kvm -- ls --k
+offers '' exec --connect unix : kernel.img k
+
+offers 'kernel.img,kernels' push k
+offers 'kernel.img,kernels' push kernel.img k
+offers '--connect' push kernel.img --c
+offers 'kernel.img,kernels' push -- --x k
+offers 'exec,help,info,pull,push,run,shim,version' help ''
+offers 'run' help r
+
+printf '1..%d\n' "$count"
+exit $((failed > 0))
