@@ -1,0 +1,377 @@
+/*
+ * Packets between the rings and the connections.
+ *
+ * Nothing is copied on the way if that can be: the guest's transmit buffers are handed to the
+ * connection as they lie in its memory, and the host's data are read straight into its receive
+ * buffers, several of them by one call. For that, receive buffers are looked at first, filled, and
+ * only those that were filled are taken from the ring.
+ *
+ * Notifications are wanted for new transmit buffers when there are none left, and for new receive
+ * buffers only when there is something to put into them: as long as no packet waits, the driver
+ * refills its ring without leaving the guest.
+ *
+ * A driver that breaks the rules breaks the device: it stands still, the connections end, the front
+ * end hears of it through the error fds, and the log once. It lasts until the driver starts anew.
+ */
+#include "host/vsock/device.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "host/vsock/iov.h"
+#include "host/vsock/log.h"
+
+#define HEADER_LENGTH    sizeof(struct virtio_vsock_hdr)
+
+/* How many packets of the guest are taken before others have their turn. */
+#define TRANSMIT_TURN    128u
+/* ... and after how many the driver gets its buffers back. */
+#define TRANSMIT_PUBLISH 16u
+/* How many packets are sent to the guest before others have their turn. */
+#define RECEIVE_TURN     256u
+
+static const char *const ring_names[DEVICE_RINGS] = {
+	[DEVICE_RECEIVE] = "receive",
+	[DEVICE_TRANSMIT] = "transmit",
+	[DEVICE_EVENT] = "event",
+};
+
+static void ring_init(struct ring *ring)
+{
+	memset(ring, 0, sizeof(*ring));
+	ring->kick_fd = -1;
+	ring->call_fd = -1;
+	ring->error_fd = -1;
+}
+
+static void ring_finish(struct ring *ring)
+{
+	close_fd(ring->kick_fd);
+	close_fd(ring->call_fd);
+	close_fd(ring->error_fd);
+	ring_init(ring);
+}
+
+void device_init(struct device *device, struct mux *mux)
+{
+	memset(device, 0, sizeof(*device));
+	device->mux = mux;
+	memory_init(&device->memory);
+	for (size_t i = 0; i < ARRAY_SIZE(device->rings); i++)
+		ring_init(&device->rings[i]);
+}
+
+void device_finish(struct device *device)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(device->rings); i++)
+		ring_finish(&device->rings[i]);
+	memory_finish(&device->memory);
+}
+
+/* Both fds are eventfds or pipes (vhost-user specification) and do not block. */
+static void event_signal(int fd)
+{
+	const uint64_t one = 1;
+
+	/* A counter that is full has been signalled; a front end that is gone is noticed elsewhere.
+	 */
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_debug("notification: %s", strerror(errno));
+}
+
+static void device_break(struct device *device, enum device_ring index, const struct reason *reason)
+{
+	log_error("the device is broken until its driver starts anew: %s ring: %s",
+		  ring_names[index], reason->text);
+	device->broken = true;
+	for (size_t i = 0; i < ARRAY_SIZE(device->rings); i++)
+		event_signal(device->rings[i].error_fd);
+	mux_restart(device->mux, true);
+}
+
+/* --- configuration --- */
+
+/* Finds a ring's parts in the guest's memory. */
+static int ring_place(struct device *device, struct ring *ring, struct reason *reason)
+{
+	const struct vhost_vring_addr *address = &ring->address;
+	void *descriptors, *available, *used;
+
+	descriptors = memory_from_user(&device->memory, address->desc_user_addr,
+				       virtqueue_descriptors_length(ring->size));
+	available = memory_from_user(&device->memory, address->avail_user_addr,
+				     virtqueue_available_length(ring->size));
+	used = memory_from_user(&device->memory, address->used_user_addr,
+				virtqueue_used_length(ring->size));
+	if (!descriptors || !available || !used)
+		return refuse(reason, EFAULT, "ring outside of the guest's memory");
+	return virtqueue_place(&ring->queue, descriptors, available, used, reason);
+}
+
+int device_set_memory(struct device *device, const struct memory_region_info *infos, const int *fds,
+		      unsigned int count, struct reason *reason)
+{
+	int result = memory_replace(&device->memory, infos, fds, count, reason);
+
+	if (result < 0)
+		return result;
+	for (unsigned int i = 0; i < DEVICE_RINGS; i++) {
+		struct ring *ring = &device->rings[i];
+		struct reason why;
+
+		if (ring->started && !device->broken && ring_place(device, ring, &why) < 0)
+			device_break(device, i, &why);
+	}
+	return 0;
+}
+
+/* True where the driver goes on with a ring as it left it, as after a pause of the guest. */
+static bool ring_continues(const struct ring *ring)
+{
+	return ring->stopped && ring->base == ring->stopped_base &&
+	       ring->address.desc_user_addr == ring->stopped_address.desc_user_addr &&
+	       ring->address.avail_user_addr == ring->stopped_address.avail_user_addr &&
+	       ring->address.used_user_addr == ring->stopped_address.used_user_addr;
+}
+
+int device_start_ring(struct device *device, enum device_ring index, struct reason *reason)
+{
+	struct ring *ring = &device->rings[index];
+	int result;
+
+	if (!ring->has_address)
+		return refuse(reason, EINVAL, "ring started without addresses");
+	result = ring_place(device, ring, reason);
+	if (result == 0)
+		result = virtqueue_start(&ring->queue, ring->size, ring->base, reason);
+	if (result < 0)
+		return result;
+
+	if (device->broken || !ring_continues(ring))
+		mux_restart(device->mux, true);
+	device->broken = false;
+	ring->started = true;
+	log_debug("%s ring started at %u", ring_names[index], ring->base);
+	return 0;
+}
+
+uint16_t device_stop_ring(struct device *device, enum device_ring index)
+{
+	struct ring *ring = &device->rings[index];
+
+	if (ring->started) {
+		device_take_last(device);
+		ring->started = false;
+		ring->stopped = true;
+		ring->base = ring->queue.next_available;
+		ring->stopped_base = ring->base;
+		ring->stopped_address = ring->address;
+		log_debug("%s ring stopped at %u", ring_names[index], ring->base);
+	}
+	ring->kick_fd = close_fd(ring->kick_fd);
+	return ring->base;
+}
+
+void device_enable_ring(struct device *device, enum device_ring index, bool enabled)
+{
+	if (!enabled)
+		device_take_last(device);
+	device->rings[index].enabled = enabled;
+}
+
+void device_reset(struct device *device)
+{
+	for (unsigned int i = 0; i < DEVICE_RINGS; i++) {
+		struct ring *ring = &device->rings[i];
+
+		device_stop_ring(device, i);
+		ring->has_address = false;
+		ring->stopped = false;
+		ring->enabled = false;
+	}
+	device->broken = false;
+	mux_restart(device->mux, true);
+}
+
+/* Both directions or none: a request without a way for its answer would only be lost. */
+static bool device_running(const struct device *device)
+{
+	const struct ring *receive = &device->rings[DEVICE_RECEIVE];
+	const struct ring *transmit = &device->rings[DEVICE_TRANSMIT];
+
+	return receive->started && receive->enabled && transmit->started && transmit->enabled &&
+	       !device->broken;
+}
+
+static void device_publish(struct device *device, enum device_ring index)
+{
+	if (virtqueue_publish(&device->rings[index].queue))
+		event_signal(device->rings[index].call_fd);
+}
+
+/* --- from the guest --- */
+
+static int transmit_one(struct device *device, const struct virtqueue_chain *chain,
+			struct reason *reason)
+{
+	struct virtio_vsock_hdr header;
+	unsigned int count;
+	size_t length;
+
+	if (chain->writable > 0)
+		return refuse(reason, EINVAL, "writable transmit buffer");
+	if (iov_read(&header, HEADER_LENGTH, chain->iov, chain->readable) < HEADER_LENGTH)
+		return refuse(reason, EINVAL, "transmit buffer shorter than a packet's header");
+
+	count = iov_skip(device->payloads, chain->iov, chain->readable, HEADER_LENGTH);
+	length = iov_length(device->payloads, count);
+	if (le32toh(header.len) > length)
+		return refuse(reason, EINVAL, "packet of %u bytes in a buffer for %zu",
+			      le32toh(header.len), length);
+
+	count = iov_cut(device->payloads, count, le32toh(header.len));
+	mux_receive(device->mux, &header, device->payloads, count);
+	return 0;
+}
+
+/* Takes one packet of the guest: 1, 0 when there is none, or a negative errno. */
+static int transmit_next(struct device *device, struct virtqueue *queue, struct reason *reason)
+{
+	struct virtqueue_chain chain;
+	int result = virtqueue_peek(queue, &device->memory, 0, &chain, device->buffers,
+				    ARRAY_SIZE(device->buffers), reason);
+
+	if (result <= 0)
+		return result;
+	result = transmit_one(device, &chain, reason);
+	if (result < 0)
+		return result;
+	virtqueue_push(queue, &chain, 0);
+	return 1;
+}
+
+static bool device_transmit(struct device *device)
+{
+	struct virtqueue *queue = &device->rings[DEVICE_TRANSMIT].queue;
+	struct reason reason;
+	int result = 0;
+
+	if (!device_running(device))
+		return false;
+
+	virtqueue_disable_notification(queue);
+	for (unsigned int taken = 0; taken < TRANSMIT_TURN; taken++) {
+		if (taken % TRANSMIT_PUBLISH == 0)
+			device_publish(device, DEVICE_TRANSMIT);
+		result = transmit_next(device, queue, &reason);
+		if (result == 0) {
+			if (!virtqueue_enable_notification(queue))
+				break;
+			virtqueue_disable_notification(queue);
+		}
+		if (result < 0) {
+			device_break(device, DEVICE_TRANSMIT, &reason);
+			return false;
+		}
+	}
+	device_publish(device, DEVICE_TRANSMIT);
+	return result > 0;
+}
+
+void device_take_last(struct device *device)
+{
+	/* The driver may be running still: what it adds from now on comes too late. */
+	for (unsigned int turn = 0; turn < VIRTQUEUE_MAX_SIZE / TRANSMIT_TURN; turn++)
+		if (!device_transmit(device))
+			break;
+}
+
+/* --- to the guest --- */
+
+/* Looks at the next receive buffers and describes them as packets: how many, or a negative errno.
+ */
+static int receive_collect(struct device *device, struct virtqueue *queue, struct reason *reason)
+{
+	unsigned int count = 0, elements = 0, payloads = 0;
+
+	while (count < DEVICE_BATCH) {
+		struct virtqueue_chain *chain = &device->chains[count];
+		struct packet *packet = &device->packets[count];
+		size_t room;
+		int result = virtqueue_peek(queue, &device->memory, (uint16_t)count, chain,
+					    device->buffers + elements,
+					    ARRAY_SIZE(device->buffers) - elements, reason);
+
+		if (result == 0 || (result == -ENOBUFS && count > 0))
+			break;
+		if (result < 0)
+			return result;
+		if (chain->readable > 0)
+			return refuse(reason, EINVAL, "readable receive buffer");
+		room = iov_length(chain->iov, chain->writable);
+		if (room <= HEADER_LENGTH)
+			return refuse(reason, EINVAL, "receive buffer of %zu bytes", room);
+
+		packet->room = (uint32_t)MIN(room - HEADER_LENGTH, (size_t)UINT32_MAX / 2);
+		packet->payload = device->payloads + payloads;
+		packet->payload_count =
+			iov_skip(packet->payload, chain->iov, chain->writable, HEADER_LENGTH);
+		elements += chain->count;
+		payloads += packet->payload_count;
+		count++;
+	}
+	return (int)count;
+}
+
+static void receive_finish(struct device *device, struct virtqueue *queue, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		const struct virtqueue_chain *chain = &device->chains[i];
+		const struct packet *packet = &device->packets[i];
+
+		iov_write(chain->iov, chain->writable, &packet->header, HEADER_LENGTH);
+		virtqueue_push(queue, chain, (uint32_t)HEADER_LENGTH + packet->length);
+	}
+}
+
+static bool device_receive(struct device *device)
+{
+	struct virtqueue *queue = &device->rings[DEVICE_RECEIVE].queue;
+	unsigned int sent = 0;
+	struct reason reason;
+
+	if (!device_running(device))
+		return false;
+
+	virtqueue_disable_notification(queue);
+	while (mux_has_packet(device->mux) && sent < RECEIVE_TURN) {
+		int count = receive_collect(device, queue, &reason);
+		unsigned int made;
+
+		if (count < 0) {
+			device_break(device, DEVICE_RECEIVE, &reason);
+			return false;
+		}
+		if (count == 0) {
+			if (!virtqueue_enable_notification(queue))
+				break;
+			virtqueue_disable_notification(queue);
+			continue;
+		}
+		made = mux_produce(device->mux, device->packets, (unsigned int)count);
+		receive_finish(device, queue, made);
+		device_publish(device, DEVICE_RECEIVE);
+		sent += made;
+	}
+	return sent >= RECEIVE_TURN && mux_has_packet(device->mux);
+}
+
+bool device_process(struct device *device)
+{
+	bool more = device_transmit(device);
+
+	return device_receive(device) || more;
+}
