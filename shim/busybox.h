@@ -1,0 +1,12 @@
+/* A userland for a guest that is given none: the host's static busybox, and names for its applets.
+ */
+#ifndef SHIM_BUSYBOX_H
+#define SHIM_BUSYBOX_H
+
+#include "shim/cpio.h"
+#include "shim/tree.h"
+
+int busybox_add(struct cpio *cpio, struct tree_directories *directories,
+		struct provium_error *error);
+
+#endif

@@ -1,0 +1,299 @@
+/*
+ * The kernel takes an initramfs as a sequence of parts (init/initramfs.c, unpack_to_rootfs): cpio
+ * archives at multiples of four bytes, compressed archives anywhere, and any number of zero bytes
+ * between them. Which compressions it knows depends on its configuration; what follows a compressed
+ * part cannot be found without unpacking it, so that the first of them is the last that is judged.
+ */
+#include "shim/initrd.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "host/lib/error.h"
+
+/* Magic, then 13 fields of 8 hexadecimal digits. */
+#define MAGIC_SIZE  6
+#define HEADER_SIZE 110
+
+struct source {
+	int fd;
+	const char *name;
+	uint64_t size;
+};
+
+struct magic {
+	const char *bytes;
+	size_t length;
+	size_t offset;
+	const char *what;
+	/* Of a compression that the kernel knows. */
+	int (*filter)(struct archive *);
+};
+
+#define MAGIC(text) text, sizeof(text) - 1
+
+static const struct magic compressions[] = {
+	{ MAGIC("\x1f\x8b"), 0, "gzip", archive_read_support_filter_gzip },
+	{ MAGIC("\x28\xb5\x2f\xfd"), 0, "zstd", archive_read_support_filter_zstd },
+	{ MAGIC("\xfd"
+		"7zXZ\0"),
+	  0, "xz", archive_read_support_filter_xz },
+	{ MAGIC("\x02\x21\x4c\x18"), 0, "lz4", archive_read_support_filter_lz4 },
+	{ MAGIC("BZh"), 0, "bzip2", archive_read_support_filter_bzip2 },
+	{ MAGIC("\x5d\0\0"), 0, "lzma", archive_read_support_filter_lzma },
+};
+
+/* What people give by mistake. */
+static const struct magic others[] = {
+	{ MAGIC("\x04\x22\x4d\x18"), 0,
+	  "an lz4 file of the frame format, which the kernel cannot read (make it with lz4 -l)",
+	  NULL },
+	{ MAGIC("\x89LZO"), 0, "lzo-compressed, which is not supported (use zstd or gzip)", NULL },
+	{ MAGIC("070707"), 0, "a cpio archive of the old odc format (make it with cpio -H newc)",
+	  NULL },
+	{ MAGIC("\xc7\x71"), 0,
+	  "a cpio archive of the old binary format (make it with cpio -H newc)", NULL },
+	{ MAGIC("HdrS"), 0x202, "a kernel image", NULL },
+	{ MAGIC("\x7f"
+		"ELF"),
+	  0, "an ELF file (a program, or an uncompressed kernel)", NULL },
+	{ MAGIC("QFI\xfb"), 0, "a qcow2 disk image", NULL },
+	{ MAGIC("hsqs"), 0, "a squashfs image", NULL },
+	{ MAGIC("PK\x03\x04"), 0, "a zip file", NULL },
+	{ MAGIC("#!"), 0, "a script", NULL },
+	{ MAGIC("!<arch>"), 0, "an ar archive (a Debian package?)", NULL },
+	{ MAGIC("ustar"), 257, "a tar archive", NULL },
+	{ MAGIC("\x53\xef"), 0x438, "an ext2, ext3 or ext4 image", NULL },
+};
+
+/* Reads exactly size bytes, or fewer at the end of the file. */
+static ssize_t read_at(const struct source *source, void *data, size_t size, uint64_t offset,
+		       struct provium_error *error)
+{
+	size_t used = 0;
+
+	while (used < size) {
+		ssize_t count =
+			pread(source->fd, (char *)data + used, size - used, (off_t)(offset + used));
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return error_set(error, PROVIUM_HOST, errno, "cannot read initramfs %s",
+					 source->name);
+		if (count == 0)
+			break;
+		used += (size_t)count;
+	}
+	return (ssize_t)used;
+}
+
+/* *offset goes over zero bytes, to the end at most. */
+static int skip_zeros(const struct source *source, uint64_t *offset, struct provium_error *error)
+{
+	unsigned char data[4096];
+
+	while (*offset < source->size) {
+		ssize_t count = read_at(source, data, sizeof(data), *offset, error);
+		ssize_t i = 0;
+
+		if (count <= 0)
+			return (int)count;
+		while (i < count && data[i] == 0)
+			i++;
+		*offset += (uint64_t)i;
+		if (i < count)
+			break;
+	}
+	return 0;
+}
+
+static bool parse_hex(const char *digits, uint32_t *value)
+{
+	*value = 0;
+	for (int i = 0; i < 8; i++) {
+		char c = digits[i];
+		uint32_t digit;
+
+		if (c >= '0' && c <= '9')
+			digit = (uint32_t)(c - '0');
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			digit = (uint32_t)((c | 0x20) - 'a' + 10);
+		else
+			return false;
+		*value = *value << 4 | digit;
+	}
+	return true;
+}
+
+static int damaged(const struct source *source, uint64_t offset, const char *what,
+		   struct provium_error *error)
+{
+	return error_set(error, PROVIUM_INVALID, 0, "initramfs %s: at byte %llu: %s", source->name,
+			 (unsigned long long)offset, what);
+}
+
+/*
+ * Goes from *offset, where an archive begins, behind its end: header by header, without reading
+ * what is in the files. Padding and the trailer are as in buffer-format.rst.
+ */
+static int check_cpio(const struct source *source, uint64_t *offset, struct provium_error *error)
+{
+	static const char trailer[] = "TRAILER!!!";
+	char header[HEADER_SIZE + sizeof(trailer)];
+
+	for (;;) {
+		ssize_t count = read_at(source, header, sizeof(header), *offset, error);
+		uint32_t name_size, body_size;
+		uint64_t body;
+
+		if (count < 0)
+			return -1;
+		if (count < HEADER_SIZE)
+			return damaged(source, *offset, "the cpio archive is cut off", error);
+		if (memcmp(header, "070701", MAGIC_SIZE) != 0 &&
+		    memcmp(header, "070702", MAGIC_SIZE) != 0)
+			return damaged(source, *offset, "no cpio header where one must be", error);
+		if (!parse_hex(header + MAGIC_SIZE + 6 * 8, &body_size) ||
+		    !parse_hex(header + MAGIC_SIZE + 11 * 8, &name_size))
+			return damaged(source, *offset, "a damaged cpio header", error);
+		if (name_size == 0 || name_size > PATH_MAX)
+			return damaged(source, *offset, "a name of impossible length", error);
+		body = *offset + ((HEADER_SIZE + name_size + 3) & ~UINT64_C(3));
+		/* Its padding may be missing where the file ends. */
+		if (name_size == sizeof(trailer) &&
+		    memcmp(header + HEADER_SIZE, trailer, sizeof(trailer)) == 0) {
+			*offset = body;
+			return 0;
+		}
+		if (body > source->size || body_size > source->size - body)
+			return damaged(source, *offset, "the cpio archive is cut off", error);
+		*offset = (body + body_size + 3) & ~UINT64_C(3);
+	}
+}
+
+/* Whether what is compressed begins as a cpio archive does. */
+static int check_compressed(const struct source *source, uint64_t offset,
+			    const struct magic *compression, struct provium_error *error)
+{
+	struct archive *archive = archive_read_new();
+	struct archive_entry *entry;
+	char magic[MAGIC_SIZE] = "";
+	int result;
+
+	if (!archive)
+		return error_set(error, PROVIUM_HOST, ENOMEM, "cannot read initramfs %s",
+				 source->name);
+	if (lseek(source->fd, (off_t)offset, SEEK_SET) < 0 ||
+	    compression->filter(archive) < ARCHIVE_WARN ||
+	    archive_read_support_format_raw(archive) != ARCHIVE_OK ||
+	    archive_read_open_fd(archive, source->fd, KIB(64)) != ARCHIVE_OK ||
+	    archive_read_next_header(archive, &entry) != ARCHIVE_OK ||
+	    archive_read_data(archive, magic, sizeof(magic)) < 0)
+		result = error_set(error, PROVIUM_INVALID, 0,
+				   "initramfs %s: at byte %llu: cannot decompress (%s): %s",
+				   source->name, (unsigned long long)offset, compression->what,
+				   archive_error_string(archive));
+	else if (memcmp(magic, "070701", MAGIC_SIZE) != 0 &&
+		 memcmp(magic, "070702", MAGIC_SIZE) != 0)
+		result = error_set(
+			error, PROVIUM_INVALID, 0,
+			"initramfs %s: what is compressed (%s) at byte %llu is not a cpio "
+			"archive of the newc format",
+			source->name, compression->what, (unsigned long long)offset);
+	else
+		result = 0;
+	archive_read_free(archive);
+	return result;
+}
+
+/*
+ * The kernel's xz decoder knows no checksum but CRC-32 (Documentation/staging/xz.rst), and xz makes
+ * CRC-64 unless told otherwise. The check's number is in the stream header's second flag byte.
+ */
+static int check_xz(const struct source *source, const unsigned char *head,
+		    struct provium_error *error)
+{
+	if (head[7] <= 1)
+		return 0;
+	return error_set(
+		error, PROVIUM_INVALID, 0,
+		"initramfs %s: the kernel cannot read this xz file's kind of checksum (make "
+		"it with xz --check=crc32)",
+		source->name);
+}
+
+static const struct magic *find_magic(const struct magic *table, size_t count,
+				      const unsigned char *head, size_t length)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (table[i].offset + table[i].length <= length &&
+		    memcmp(head + table[i].offset, table[i].bytes, table[i].length) == 0)
+			return &table[i];
+	}
+	return NULL;
+}
+
+static int unknown(const struct source *source, uint64_t offset, const unsigned char *head,
+		   size_t length, struct provium_error *error)
+{
+	const struct magic *other = find_magic(others, ARRAY_SIZE(others), head, length);
+	char bytes[64] = "", *end = bytes;
+
+	for (size_t i = 0; i < MIN(length, (size_t)8); i++)
+		end += snprintf(end, 4, " %02x", head[i]);
+	return error_set(
+		error, PROVIUM_INVALID, 0,
+		"initramfs %s is no initramfs: at byte %llu is %s%s; expected a cpio archive "
+		"(newc), or that compressed by gzip, zstd, xz or lz4",
+		source->name, (unsigned long long)offset,
+		other ? other->what : "something unknown, beginning with", other ? "" : bytes);
+}
+
+int initrd_check(int fd, const char *name, uint64_t size, struct provium_error *error)
+{
+	struct source source = { .fd = fd, .name = name, .size = size };
+	uint64_t offset = 0;
+	bool found = false;
+
+	for (;;) {
+		unsigned char head[2048];
+		const struct magic *compression;
+		ssize_t length;
+
+		if (skip_zeros(&source, &offset, error) < 0)
+			return -1;
+		length = read_at(&source, head, sizeof(head), offset, error);
+		if (length < 0)
+			return -1;
+		if (length == 0)
+			break;
+		if (length >= MAGIC_SIZE && offset % 4 == 0 &&
+		    (memcmp(head, "070701", MAGIC_SIZE) == 0 ||
+		     memcmp(head, "070702", MAGIC_SIZE) == 0)) {
+			if (check_cpio(&source, &offset, error) < 0)
+				return -1;
+			found = true;
+			continue;
+		}
+		compression =
+			find_magic(compressions, ARRAY_SIZE(compressions), head, (size_t)length);
+		if (!compression)
+			return unknown(&source, offset, head, (size_t)length, error);
+		if (strcmp(compression->what, "xz") == 0 && length >= 8 &&
+		    check_xz(&source, head, error) < 0)
+			return -1;
+		return check_compressed(&source, offset, compression, error);
+	}
+	if (!found)
+		return error_set(error, PROVIUM_INVALID, 0, "initramfs %s is empty", name);
+	return 0;
+}
