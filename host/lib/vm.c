@@ -77,21 +77,42 @@ char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines)
 	return vm_watch_tail(&vm->watch, VM_SOURCE_CONSOLE, lines, VM_CONSOLE_KEPT * 2);
 }
 
-/* Waits for QEMU's end. 1: it is there, 0: not within the time, -1: a limit was met. */
+/* Whether QEMU has ended by now. *pidfd: readable once it has. */
+static bool qemu_ended(struct provium_vm *vm, int *pidfd)
+{
+	struct deadline now = deadline_after(0);
+	bool ended;
+
+	pthread_mutex_lock(&vm->lock);
+	ended = vm_process_reap(&vm->qemu, &now);
+	*pidfd = vm->qemu.pidfd;
+	pthread_mutex_unlock(&vm->lock);
+	return ended;
+}
+
+/* Waits for QEMU's end. 1: it is there, 0: not within the time, -1: cancelled. */
 static int await_end(struct provium_vm *vm, int timeout_ms, const struct deadline *deadline,
 		     struct provium_error *error)
 {
 	struct deadline now = deadline_after(timeout_ms);
-	struct wait_limits limits = vm_limits(vm, deadline->at_ns < now.at_ns ? deadline : &now);
+	/* No monitor: that the guest is gone is what is wanted here. */
+	struct wait_limits limits = {
+		.deadline = deadline->at_ns < now.at_ns ? *deadline : now,
+		.cancel_fd = vm->cancel_fd,
+	};
 	enum wait_end end;
 	short revents;
+	int pidfd;
 
-	do {
-		end = wait_fd(-1, 0, &limits, "waiting for QEMU's end", &revents, error);
-	} while (end == WAIT_READY);
-	if (!vm_process_running(&vm->qemu))
-		return 1;
-	return end == WAIT_CANCELLED || end == WAIT_FAILED ? -1 : 0;
+	for (;;) {
+		if (qemu_ended(vm, &pidfd))
+			return 1;
+		end = wait_fd(pidfd, POLLIN, &limits, "waiting for QEMU's end", &revents, error);
+		if (end == WAIT_TIMED_OUT)
+			return qemu_ended(vm, &pidfd);
+		if (end != WAIT_READY)
+			return -1;
+	}
 }
 
 /* Tells QEMU to quit. It need not answer: its end is the answer. */

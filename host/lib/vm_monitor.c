@@ -54,17 +54,17 @@ static void describe(const struct provium_vm *vm, const struct vm_findings *find
 		snprintf(text, size, "the agent cannot serve: %s", findings->fatal);
 		return;
 	}
-	if (vm_process_running(&vm->qemu)) {
-		vm_process_describe_end(&vm->vsock_program, end, sizeof(end));
-		snprintf(text, size, "provium-vsock %s, the guest cannot be reached", end);
-		return;
-	}
 	if (strcmp(vm->shutdown_reason, "guest-reset") == 0) {
 		snprintf(text, size, "the guest has rebooted, which ends it");
 		return;
 	}
 	if (strcmp(vm->shutdown_reason, "guest-shutdown") == 0) {
 		snprintf(text, size, "the guest has shut itself down");
+		return;
+	}
+	if (vm_process_running(&vm->qemu)) {
+		vm_process_describe_end(&vm->vsock_program, end, sizeof(end));
+		snprintf(text, size, "provium-vsock %s, the guest cannot be reached", end);
 		return;
 	}
 	vm_process_describe_end(&vm->qemu, end, sizeof(end));
@@ -127,7 +127,6 @@ static void set_gone(struct provium_vm *vm)
 	eventfd_write(vm->gone_fd, 1);
 }
 
-/* A process that has ended takes others with it: they are given a moment, to tell the cause. */
 static bool has_ended(struct vm_process *process, int timeout_ms)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
@@ -165,13 +164,13 @@ static int look(struct provium_vm *vm)
 	news = vm->file_failure_told ? 0 : findings.file_errno;
 	vm->file_failure_told |= news != 0;
 
+	/*
+	 * One end takes the others with it: QEMU is given a moment, and its own end, and all that
+	 * is on the console by then, tell more. After GUEST_PANICKED the kernel goes on to reboot.
+	 */
 	ended = has_ended(&vm->qemu, 0);
-	if (!ended && has_program && has_ended(&vm->vsock_program, 0)) {
-		has_ended(&vm->qemu, FOLLOW_MS);
-		ended = true;
-	}
-	/* The kernel goes on to reboot, which ends QEMU, with more on the console by then. */
-	if (!ended && vm->guest_panicked) {
+	if (!ended && (vm->guest_panicked || vm->shutdown_reason[0] ||
+		       (has_program && has_ended(&vm->vsock_program, 0)))) {
 		has_ended(&vm->qemu, FOLLOW_MS);
 		ended = true;
 	}
