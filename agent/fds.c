@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 int fd_raise(int fd)
@@ -20,4 +21,13 @@ int fd_raise(int fd)
 	}
 	errno = saved;
 	return fd;
+}
+
+/* In the place of epoll_create1() for libev, which offers no way to choose its fd (meson.build). */
+int __real_epoll_create1(int flags);
+int __wrap_epoll_create1(int flags);
+
+int __wrap_epoll_create1(int flags)
+{
+	return fd_raise(__real_epoll_create1(flags));
 }

@@ -1,0 +1,151 @@
+#include "check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool fail(struct check_failure *failure, enum error_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool fail(struct check_failure *failure, enum error_code code, const char *format, ...)
+{
+	va_list arguments;
+
+	failure->code = code;
+	va_start(arguments, format);
+	vsnprintf(failure->text, sizeof(failure->text), format, arguments);
+	va_end(arguments);
+	return false;
+}
+
+static const void *at(const ProtobufCMessage *message, size_t offset)
+{
+	return (const char *)message + offset;
+}
+
+static bool is_present(const ProtobufCMessage *message, const struct field_rule *rule)
+{
+	switch (rule->type) {
+	case FIELD_MESSAGE:
+		return *(const void *const *)at(message, rule->value) != NULL;
+	case FIELD_REPEATED:
+	case FIELD_REPEATED_BYTES:
+		return *(const size_t *)at(message, rule->presence) > 0;
+	default:
+		return *(const protobuf_c_boolean *)at(message, rule->presence) != 0;
+	}
+}
+
+static bool check_bytes(const ProtobufCBinaryData *bytes, const struct field_rule *rule,
+			struct check_failure *failure)
+{
+	if (rule->max && bytes->len > rule->max)
+		return fail(failure, ERROR_LIMIT, "%s: %zu bytes; at most %llu are allowed",
+			    rule->name, bytes->len, (unsigned long long)rule->max);
+	if ((rule->flags & FIELD_NOT_EMPTY) && bytes->len == 0)
+		return fail(failure, ERROR_INVALID, "%s: is empty", rule->name);
+	if ((rule->flags & FIELD_NO_NUL) && bytes->len && memchr(bytes->data, '\0', bytes->len))
+		return fail(failure, ERROR_INVALID, "%s: holds a NUL byte", rule->name);
+	return true;
+}
+
+static bool check_all_bytes(const ProtobufCMessage *message, const struct field_rule *rule,
+			    struct check_failure *failure)
+{
+	size_t count = *(const size_t *)at(message, rule->presence);
+	const ProtobufCBinaryData *all = *(ProtobufCBinaryData *const *)at(message, rule->value);
+
+	for (size_t i = 0; i < count; i++)
+		if (!check_bytes(&all[i], rule, failure))
+			return false;
+	return true;
+}
+
+/* Of a present field that is a number. */
+static uint64_t number(const ProtobufCMessage *message, const struct field_rule *rule)
+{
+	switch (rule->type) {
+	case FIELD_BOOL:
+		return *(const protobuf_c_boolean *)at(message, rule->value) != 0;
+	case FIELD_U64:
+		return *(const uint64_t *)at(message, rule->value);
+	default:
+		return *(const uint32_t *)at(message, rule->value);
+	}
+}
+
+static bool check_value(const ProtobufCMessage *message, const struct field_rule *rule,
+			struct check_failure *failure)
+{
+	switch (rule->type) {
+	case FIELD_BYTES:
+		return check_bytes(at(message, rule->value), rule, failure);
+	case FIELD_REPEATED_BYTES:
+		return check_all_bytes(message, rule, failure);
+	case FIELD_U32:
+	case FIELD_U64:
+	case FIELD_ENUM:
+		if (rule->max && number(message, rule) > rule->max)
+			return fail(failure, ERROR_INVALID,
+				    "%s: %llu is out of range; the greatest is %llu", rule->name,
+				    (unsigned long long)number(message, rule),
+				    (unsigned long long)rule->max);
+		return true;
+	default:
+		return true;
+	}
+}
+
+/* A flag that is off, or a choice that is the default, asks for nothing. */
+static bool asks_for_nothing(const ProtobufCMessage *message, const struct field_rule *rule)
+{
+	return (rule->type == FIELD_BOOL || rule->type == FIELD_ENUM) && number(message, rule) == 0;
+}
+
+static bool check_one_of(const struct field_rule *rules, unsigned int count, unsigned int present,
+			 struct check_failure *failure)
+{
+	char names[96] = "";
+
+	for (unsigned int i = 0; i < count; i++) {
+		size_t length = strlen(names);
+
+		if (rules[i].flags & FIELD_ONE_OF)
+			snprintf(names + length, sizeof(names) - length, "%s%s",
+				 length ? " and " : "", rules[i].name);
+	}
+	return fail(failure, ERROR_INVALID, "exactly one of %s must be there, not %s", names,
+		    present ? "several" : "none");
+}
+
+bool check_fields(const ProtobufCMessage *message, const struct field_rule *rules,
+		  unsigned int count, struct check_failure *failure)
+{
+	unsigned int alternatives = 0, chosen = 0;
+
+	if (message->n_unknown_fields > 0)
+		return fail(failure, ERROR_UNSUPPORTED, "field %u is not known to this agent",
+			    message->unknown_fields[0].tag);
+	for (unsigned int i = 0; i < count; i++) {
+		const struct field_rule *rule = &rules[i];
+		bool present = is_present(message, rule);
+
+		if (rule->flags & FIELD_ONE_OF) {
+			alternatives++;
+			chosen += present;
+		}
+		if (!present) {
+			if (rule->flags & FIELD_REQUIRED)
+				return fail(failure, ERROR_INVALID, "%s: is absent", rule->name);
+			continue;
+		}
+		if (!check_value(message, rule, failure))
+			return false;
+		if ((rule->flags & FIELD_UNSERVED) && !asks_for_nothing(message, rule))
+			return fail(failure, ERROR_UNSUPPORTED, "%s: is not served by this agent",
+				    rule->name);
+	}
+	if (alternatives > 0 && chosen != 1)
+		return check_one_of(rules, count, chosen, failure);
+	return true;
+}

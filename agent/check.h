@@ -1,0 +1,84 @@
+/*
+ * What must hold of a message's fields, written down as data, so that no handler can forget a
+ * check: it sees only what has passed.
+ */
+#ifndef AGENT_CHECK_H
+#define AGENT_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/reply.h"
+
+enum field_type {
+	FIELD_BYTES,
+	FIELD_REPEATED_BYTES,
+	FIELD_MESSAGE,
+	/* Any other repeated field. */
+	FIELD_REPEATED,
+	FIELD_BOOL,
+	FIELD_U32,
+	FIELD_I32,
+	FIELD_U64,
+	/* Its values count up from 0. */
+	FIELD_ENUM,
+};
+
+enum {
+	/* Must be there. */
+	FIELD_REQUIRED = 1 << 0,
+	/* Exactly one of the fields with this flag must be there. */
+	FIELD_ONE_OF = 1 << 1,
+	/* Becomes a C string: holds no NUL. */
+	FIELD_NO_NUL = 1 << 2,
+	/* Must not be empty. */
+	FIELD_NOT_EMPTY = 1 << 3,
+	/* Not served yet: must not be there, or (FIELD_BOOL, FIELD_ENUM) be 0. */
+	FIELD_UNSERVED = 1 << 4,
+};
+
+struct field_rule {
+	const char *name;
+	uint8_t type;
+	uint8_t flags;
+	/* Of has_NAME or n_NAME; unused with FIELD_MESSAGE. */
+	uint16_t presence;
+	uint16_t value;
+	/* Greatest number, or number of bytes; 0: no limit. */
+	uint64_t max;
+};
+
+/* For the tables: type is the message's C type. */
+#define FIELD(message_type, field, field_type, field_flags, limit)            \
+	{                                                                     \
+		.name = #field, .type = (field_type), .flags = (field_flags), \
+		.presence = offsetof(message_type, has_##field),              \
+		.value = offsetof(message_type, field), .max = (limit)        \
+	}
+#define FIELD_LIST(message_type, field, field_type, field_flags)              \
+	{                                                                     \
+		.name = #field, .type = (field_type), .flags = (field_flags), \
+		.presence = offsetof(message_type, n_##field),                \
+		.value = offsetof(message_type, field)                        \
+	}
+#define FIELD_OBJECT(message_type, field, field_flags)                         \
+	{                                                                      \
+		.name = #field, .type = FIELD_MESSAGE, .flags = (field_flags), \
+		.value = offsetof(message_type, field)                         \
+	}
+
+struct check_failure {
+	enum error_code code;
+	char text[160];
+};
+
+/*
+ * Checks a decoded message against its rules. False: *failure says which field is wrong and how. A
+ * field that the schema of this agent does not have is refused too: ignoring it would do something
+ * else than was asked for.
+ */
+bool check_fields(const ProtobufCMessage *message, const struct field_rule *rules,
+		  unsigned int count, struct check_failure *failure);
+
+#endif

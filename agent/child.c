@@ -1,0 +1,345 @@
+/*
+ * Theory of operation.
+ *
+ * A child is over when its leader has been reaped and both of its outputs have ended, in whatever
+ * order. The leader is watched through its pidfd. Outputs that are still open CHILD_PIPES_HELD_MS
+ * after the leader's end are held by something that it has started: what is in them by then is
+ * still told, then they are left behind.
+ *
+ * The leader is the leader of its own session, so its group's number is its pid and cannot be
+ * anything else's until it has been reaped: groups are killed only before that.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/fds.h"
+#include "agent/log.h"
+#include "agent/loop.h"
+#include "agent/stream.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+struct child {
+	struct list link;
+	struct loop *loop;
+	/* NULL events: abandoned. */
+	const struct child_events *events;
+	void *owner;
+	int pidfd;
+	ev_io exited;
+	/* Its time limit; after the leader's end, that of its pipes. */
+	ev_timer timer;
+	bool reaped;
+	uint64_t started_ns;
+	struct child_result result;
+	struct output_stream outputs[CHILD_OUTPUTS];
+	struct input_stream input;
+};
+
+static void child_destroy(struct child *child)
+{
+	ev_io_stop(child->loop->ev, &child->exited);
+	ev_timer_stop(child->loop->ev, &child->timer);
+	close_fd(child->pidfd);
+	list_remove(&child->link);
+	child->loop->command_count--;
+	free(child);
+}
+
+/* Tells the result if everything is there. */
+static void finish(struct child *child)
+{
+	struct child_result result;
+
+	if (!child->reaped)
+		return;
+	for (int i = 0; i < CHILD_OUTPUTS; i++)
+		if (child->outputs[i].fd >= 0)
+			return;
+	input_stream_stop(&child->input, EPIPE);
+	for (int i = 0; i < CHILD_OUTPUTS; i++) {
+		const struct output_stream *output = &child->outputs[i];
+
+		child->result.bytes[i] = output->bytes;
+		child->result.truncated[i] = output->bytes > output->limit || output->lost;
+		child->result.pipes_held |= output->held;
+	}
+	result = child->result;
+	if (child->events) {
+		const struct child_events *events = child->events;
+		void *owner = child->owner;
+
+		child_destroy(child);
+		events->ended(owner, &result);
+		return;
+	}
+	child_destroy(child);
+}
+
+static bool on_has_room(struct output_stream *stream)
+{
+	const struct child *child = stream->owner;
+
+	return child->events->has_room(child->owner);
+}
+
+static void on_output(struct output_stream *stream, uint64_t offset, struct buffer *buffer,
+		      size_t size)
+{
+	const struct child *child = stream->owner;
+
+	child->events->output(child->owner, (enum child_output)(stream - child->outputs), offset,
+			      buffer, size);
+}
+
+static void on_output_ended(struct output_stream *stream)
+{
+	finish(stream->owner);
+}
+
+static const struct output_events output_events = {
+	.has_room = on_has_room,
+	.data = on_output,
+	.ended = on_output_ended,
+};
+
+/* Outputs that are still open are left behind; frees the child where that ends the last. */
+static void cut_outputs(struct child *child)
+{
+	bool error_open = child->outputs[CHILD_STDERR].fd >= 0;
+
+	/* Frees it only where the other is not open. */
+	if (child->outputs[CHILD_STDOUT].fd >= 0)
+		output_stream_cut(&child->outputs[CHILD_STDOUT]);
+	if (error_open)
+		output_stream_cut(&child->outputs[CHILD_STDERR]);
+}
+
+static void kill_group(struct child *child)
+{
+	if (kill(-child->result.pid, SIGKILL) < 0 && errno != ESRCH)
+		log_error("kill of group %d: %s", child->result.pid, strerror(errno));
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+	struct child *child = watcher->data;
+
+	(void)ev;
+	(void)events;
+	if (child->reaped)
+		cut_outputs(child);
+	else
+		child_kill(child, CHILD_TIMED_OUT);
+}
+
+/* seconds, from now and not from when the loop last looked at the clock. */
+static void start_timer(struct child *child, double seconds)
+{
+	ev_now_update(child->loop->ev);
+	ev_timer_set(&child->timer, seconds, 0.);
+	ev_timer_start(child->loop->ev, &child->timer);
+}
+
+/* False: it has not ended. */
+static bool reap(struct child *child)
+{
+	struct child_result *result = &child->result;
+	siginfo_t info = { 0 };
+
+	/* The system call fills in the usage too, which no libc's waitid() offers. */
+	if (syscall(SYS_waitid, P_PIDFD, child->pidfd, &info, WEXITED | WNOHANG, &result->usage) <
+	    0) {
+		/* A system call that a test made in the agent has waited for it. */
+		log_warn("command %d: its status is gone: %s", result->pid, strerror(errno));
+	} else if (info.si_pid == 0) {
+		return false;
+	} else {
+		result->code = info.si_code;
+		result->status = info.si_status;
+	}
+	result->wall_ns = monotonic_ns() - child->started_ns;
+	child->reaped = true;
+	return true;
+}
+
+static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
+{
+	struct child *child = watcher->data;
+
+	(void)events;
+	if (!reap(child))
+		return;
+	ev_io_stop(ev, &child->exited);
+	ev_timer_stop(ev, &child->timer);
+	if (child->outputs[CHILD_STDOUT].fd >= 0 || child->outputs[CHILD_STDERR].fd >= 0)
+		start_timer(child, CHILD_PIPES_HELD_MS / 1000.);
+	else
+		finish(child);
+}
+
+/* The pipes of a command that is being started; -1: none, or no longer ours. */
+struct pipes {
+	/* [0] is read, [1] is written. */
+	int input[2];
+	int output[2];
+	int error[2];
+};
+
+static void pipes_close(struct pipes *pipes)
+{
+	for (int i = 0; i < 2; i++) {
+		close_fd(pipes->input[i]);
+		close_fd(pipes->output[i]);
+		close_fd(pipes->error[i]);
+	}
+}
+
+/* Neither end below 3, where a test may have closed what was there: those the child overwrites. */
+static bool make_pipe(int ends[2])
+{
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		ends[0] = ends[1] = -1;
+		return false;
+	}
+	for (int i = 0; i < 2; i++)
+		if (ends[i] <= STDERR_FILENO)
+			ends[i] = fd_raise(ends[i]);
+	return true;
+}
+
+static bool make_pipes(struct pipes *pipes, const struct child_options *options)
+{
+	if (!make_pipe(pipes->output))
+		return false;
+	if (!options->merge_stderr && !make_pipe(pipes->error))
+		return false;
+	if (!options->stdin_pipe)
+		return true;
+	/* Only our end: the command gets a pipe as any other. */
+	return make_pipe(pipes->input) && fcntl(pipes->input[1], F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* Everything is there: takes over what is ours of the pipes. */
+static void child_watch(struct child *child, struct pipes *pipes,
+			const struct child_options *options)
+{
+	struct loop *loop = child->loop;
+
+	list_append(&loop->children, &child->link);
+	loop->command_count++;
+	loop->counters.commands_started++;
+	ev_io_init(&child->exited, on_exited, child->pidfd, EV_READ);
+	child->exited.data = child;
+	ev_io_start(loop->ev, &child->exited);
+	ev_init(&child->timer, on_timer);
+	child->timer.data = child;
+	if (options->timeout_ms > 0)
+		start_timer(child, (double)options->timeout_ms / 1000.);
+
+	output_stream_start(&child->outputs[CHILD_STDOUT], loop,
+			    fd_raise(steal_fd(&pipes->output[0])), options->output_limit,
+			    &output_events, child);
+	output_stream_start(&child->outputs[CHILD_STDERR], loop,
+			    fd_raise(steal_fd(&pipes->error[0])), options->output_limit,
+			    &output_events, child);
+	input_stream_start(&child->input, loop, fd_raise(steal_fd(&pipes->input[1])));
+}
+
+struct child *child_start(struct loop *loop, const struct child_options *options,
+			  const struct child_events *events, void *owner,
+			  struct spawn_result *failure)
+{
+	cleanup(pipes_close) struct pipes pipes = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	cleanup_free struct child *child = malloc(sizeof(*child));
+	struct spawn_request request = {
+		.search_path = options->search_path,
+		.argv = options->argv,
+		.envp = options->envp,
+		.cwd = options->cwd,
+	};
+
+	*failure = (struct spawn_result){ .step = SPAWN_PIPE };
+	if (!child || !make_pipes(&pipes, options)) {
+		failure->error = child ? errno : ENOMEM;
+		return NULL;
+	}
+	request.fds[0] = pipes.input[0];
+	request.fds[1] = pipes.output[1];
+	request.fds[2] = options->merge_stderr ? pipes.output[1] : pipes.error[1];
+	*child = (struct child){
+		.loop = loop,
+		.events = events,
+		.owner = owner,
+		.started_ns = monotonic_ns(),
+	};
+	if (!spawn(loop, &request, failure))
+		return NULL;
+	child->result.pid = failure->pid;
+	child->pidfd = fd_raise(failure->pidfd);
+	child_watch(child, &pipes, options);
+	return steal_ptr(&child);
+}
+
+bool child_write(struct child *child, struct child_input *input)
+{
+	return input_stream_add(&child->input, input);
+}
+
+void child_resume(struct child *child)
+{
+	for (int i = 0; i < CHILD_OUTPUTS; i++)
+		output_stream_resume(&child->outputs[i]);
+}
+
+void child_kill(struct child *child, enum child_end why)
+{
+	if (child->reaped) {
+		/* What is left is to wait for its pipes. */
+		ev_timer_stop(child->loop->ev, &child->timer);
+		cut_outputs(child);
+		return;
+	}
+	if (child->result.end == CHILD_NOT_KILLED)
+		child->result.end = why;
+	kill_group(child);
+}
+
+int child_signal(struct child *child, int number, bool group)
+{
+	long status;
+
+	if (child->reaped)
+		return ESRCH;
+	if (group)
+		status = kill(-child->result.pid, number);
+	else
+		status = syscall(SYS_pidfd_send_signal, child->pidfd, number, NULL, 0);
+	return status < 0 ? errno : 0;
+}
+
+void child_abandon(struct child *child)
+{
+	child->events = NULL;
+	ev_timer_stop(child->loop->ev, &child->timer);
+	input_stream_stop(&child->input, ECANCELED);
+	for (int i = 0; i < CHILD_OUTPUTS; i++)
+		output_stream_stop(&child->outputs[i]);
+	if (child->reaped)
+		child_destroy(child);
+	else
+		kill_group(child);
+}

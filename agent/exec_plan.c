@@ -1,0 +1,208 @@
+#include "exec_plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+
+static const char no_memory[] = "no memory";
+
+static void free_strings(char **strings)
+{
+	if (!strings)
+		return;
+	for (char **string = strings; *string; string++)
+		free(*string);
+	free(strings);
+}
+
+void exec_plan_finish(struct exec_plan *plan)
+{
+	free_strings(plan->argv);
+	free_strings(plan->envp);
+	free(plan->cwd);
+	*plan = (struct exec_plan){ 0 };
+}
+
+static char *copy_string(const ProtobufCBinaryData *bytes)
+{
+	char *copy = malloc(bytes->len + 1);
+
+	if (!copy)
+		return NULL;
+	if (bytes->len)
+		memcpy(copy, bytes->data, bytes->len);
+	copy[bytes->len] = '\0';
+	return copy;
+}
+
+static bool make_argv(struct exec_plan *plan, const Provium__V1__Exec *exec)
+{
+	static const char *const shell[] = { "/bin/sh", "-c" };
+	size_t fixed = exec->has_shell ? ARRAY_SIZE(shell) : 0;
+	size_t count = exec->has_shell ? 1 : exec->n_argv;
+	const ProtobufCBinaryData *given = exec->has_shell ? &exec->shell : exec->argv;
+
+	plan->argv = calloc(fixed + count + 1, sizeof(*plan->argv));
+	if (!plan->argv)
+		return false;
+	for (size_t i = 0; i < fixed; i++) {
+		plan->argv[i] = strdup(shell[i]);
+		if (!plan->argv[i])
+			return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		plan->argv[fixed + i] = copy_string(&given[i]);
+		if (!plan->argv[fixed + i])
+			return false;
+	}
+	return true;
+}
+
+static size_t name_length(const char *entry)
+{
+	return strcspn(entry, "=");
+}
+
+/*
+ * An environment in the making, found by name: a request may bring hundreds of thousands of
+ * entries, so each is looked up in a hash table (open addressing, a power of two slots, at most
+ * half full; 0 is an empty slot, otherwise the entry's index + 1).
+ */
+struct environment {
+	char **entries;
+	size_t count;
+	uint32_t *slots;
+	size_t mask;
+};
+
+/* FNV-1a. */
+static size_t hash_name(const char *entry, size_t length)
+{
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (uint8_t)entry[i]) * 16777619u;
+	return hash;
+}
+
+static uint32_t *find_slot(const struct environment *environment, const char *entry)
+{
+	size_t length = name_length(entry);
+	size_t at = hash_name(entry, length) & environment->mask;
+
+	for (;; at = (at + 1) & environment->mask) {
+		uint32_t *slot = &environment->slots[at];
+		const char *other;
+
+		if (*slot == 0)
+			return slot;
+		other = environment->entries[*slot - 1];
+		if (name_length(other) == length && memcmp(other, entry, length) == 0)
+			return slot;
+	}
+}
+
+/* Takes the entry over; NULL is no memory. */
+static bool set_entry(struct environment *environment, char *entry)
+{
+	uint32_t *slot;
+
+	if (!entry)
+		return false;
+	slot = find_slot(environment, entry);
+	if (*slot) {
+		free(environment->entries[*slot - 1]);
+		environment->entries[*slot - 1] = entry;
+	} else {
+		environment->entries[environment->count++] = entry;
+		*slot = (uint32_t)environment->count;
+	}
+	return true;
+}
+
+static bool inherit(struct environment *environment, char *const *inherited)
+{
+	static const char *const defaults[] = { "PATH=" DEFAULT_PATH, "HOME=/", "TERM=linux" };
+
+	for (size_t i = 0; inherited[i]; i++)
+		if (!set_entry(environment, strdup(inherited[i])))
+			return false;
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
+		if (*find_slot(environment, defaults[i]) == 0 &&
+		    !set_entry(environment, strdup(defaults[i])))
+			return false;
+	return true;
+}
+
+static bool make_environment(struct exec_plan *plan, const Provium__V1__Exec *exec,
+			     char *const *inherited)
+{
+	struct environment environment = { 0 };
+	cleanup_free uint32_t *slots = NULL;
+	size_t most = exec->n_env + 3, size = 8;
+
+	while (inherited[most - exec->n_env - 3])
+		most++;
+	while (size < 2 * most)
+		size *= 2;
+	slots = calloc(size, sizeof(*slots));
+	plan->envp = calloc(most + 1, sizeof(*plan->envp));
+	if (!slots || !plan->envp)
+		return false;
+	environment.entries = plan->envp;
+	environment.slots = slots;
+	environment.mask = size - 1;
+	if (!exec->clear_env && !inherit(&environment, inherited))
+		return false;
+	for (size_t i = 0; i < exec->n_env; i++)
+		if (!set_entry(&environment, copy_string(&exec->env[i])))
+			return false;
+	return true;
+}
+
+static const char *find_path(char *const *envp)
+{
+	for (; *envp; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	return DEFAULT_PATH;
+}
+
+static const char *check(const Provium__V1__Exec *exec)
+{
+	for (size_t i = 0; i < exec->n_env; i++) {
+		const ProtobufCBinaryData *entry = &exec->env[i];
+
+		if (entry->len == 0 || entry->data[0] == '=' ||
+		    !memchr(entry->data, '=', entry->len))
+			return "env: an entry is not NAME=VALUE";
+	}
+	return NULL;
+}
+
+const char *exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec,
+			   char *const *inherited)
+{
+	const char *wrong = check(exec);
+
+	*plan = (struct exec_plan){ 0 };
+	if (wrong)
+		return wrong;
+	plan->cwd = exec->has_cwd ? copy_string(&exec->cwd) : strdup("/");
+	if (!plan->cwd || !make_argv(plan, exec) || !make_environment(plan, exec, inherited)) {
+		exec_plan_finish(plan);
+		return no_memory;
+	}
+	if (!strchr(plan->argv[0], '/'))
+		plan->search_path = find_path(plan->envp);
+	if (plan->search_path && strlen(plan->search_path) >= MAX_SEARCH_PATH) {
+		exec_plan_finish(plan);
+		return "env: PATH is too long";
+	}
+	return NULL;
+}

@@ -1,0 +1,14 @@
+/* Lets connections in. */
+#ifndef AGENT_LISTENER_H
+#define AGENT_LISTENER_H
+
+struct listener;
+struct loop;
+
+/* Accepts on the listening socket of the loop's config. NULL: no memory. */
+struct listener *listener_start(struct loop *loop);
+
+/* NULL is nothing. */
+void listener_stop(struct listener *listener);
+
+#endif

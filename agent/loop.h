@@ -1,0 +1,92 @@
+/*
+ * What one event loop serves with: its connections, its commands, what they share.
+ *
+ * One pass: wait for events and call their handlers; run each scheduled task once; then settle:
+ * send what the pass has queued, in one write per connection, and destroy what was marked. So
+ * nothing is freed while a caller up the stack still holds it, and replies to what came together
+ * go out together.
+ */
+#ifndef AGENT_LOOP_H
+#define AGENT_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/buffer.h"
+#include "common/list.h"
+#include "proto/codec.h"
+
+struct ev_loop;
+struct server_config;
+
+/*
+ * A step of something longer that must not keep others waiting; run once in each pass while it is
+ * scheduled, and taken off the list before it runs.
+ */
+struct task {
+	struct list link;
+	void (*run)(struct task *task);
+};
+
+struct counters {
+	uint64_t frames_received;
+	uint64_t frames_sent;
+	uint64_t bytes_received;
+	uint64_t bytes_sent;
+	uint64_t commands_started;
+};
+
+struct loop {
+	struct ev_loop *ev;
+	const struct server_config *config;
+	/* Links struct connection: all. */
+	struct list connections;
+	unsigned int connection_count;
+	/* Links struct connection: those with something to send, or to be destroyed. */
+	struct list unsettled;
+	/* Links struct task. */
+	struct list tasks;
+	/* Links struct child: all, also those whose connection is gone. */
+	struct list children;
+	/* Links struct drain (stream.c). */
+	struct list drains;
+	unsigned int drain_count;
+	unsigned int command_count;
+	struct buffer_pool pool;
+	/* For the message that is being handled. */
+	struct decoder decoder;
+	struct counters counters;
+	/* Read by commands without standard input where /dev/null is missing. */
+	int null_fd;
+	/* The stack of a new process until it executes its program. */
+	void *spawn_stack;
+	char oom_score_adj[12];
+	/* No new pass is wanted. */
+	bool stopped;
+	/* A SHUTDOWN's connection has ended: the power may go. */
+	bool power_due;
+	int power_mode;
+	bool power_sync;
+	unsigned int power_sync_timeout_ms;
+};
+
+/* 0, or a negative errno. The config is borrowed. */
+int loop_init(struct loop *loop, const struct server_config *config);
+
+/* All of connections, children and drains must be gone. */
+void loop_finish(struct loop *loop);
+
+/* One pass. */
+void loop_pass(struct loop *loop);
+
+void task_init(struct task *task, void (*run)(struct task *task));
+/* To be run in the next pass, or later in this one; harmless where it is scheduled already. */
+void task_schedule(struct task *task, struct loop *loop);
+void task_cancel(struct task *task);
+
+/* /proc/NAME or /dev/NAME, through the fds of the config where it has them. -1 and errno. */
+int loop_open_proc(const struct loop *loop, const char *name, int flags);
+int loop_open_dev(const struct loop *loop, const char *name, int flags);
+
+#endif

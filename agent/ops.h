@@ -1,0 +1,34 @@
+/* The handlers of messages; the table in dispatch.c names them. */
+#ifndef AGENT_OPS_H
+#define AGENT_OPS_H
+
+#include <stdint.h>
+
+#include "proto/codec.h"
+
+struct session;
+
+#define HANDLER(name) \
+	void name(struct session *session, uint32_t id, const Provium__V1__Message *message)
+
+/* op_control.c */
+HANDLER(op_ping);
+HANDLER(op_info);
+HANDLER(op_cancel);
+HANDLER(op_shutdown);
+
+/* op_exec.c */
+HANDLER(op_exec);
+HANDLER(op_stdin);
+HANDLER(op_signal);
+
+/* op_read_file.c */
+HANDLER(op_read_file);
+
+/* op_write_file.c */
+HANDLER(op_write_file);
+HANDLER(op_write_data);
+
+#undef HANDLER
+
+#endif

@@ -1,0 +1,67 @@
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define RETRY(call)                                      \
+	({                                               \
+		__typeof__(call) result_;                \
+		do                                       \
+			result_ = (call);                \
+		while (result_ == -1 && errno == EINTR); \
+		result_;                                 \
+	})
+
+int os_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return RETRY(accept4(fd, address, length, flags));
+}
+
+int os_open(const char *path, int flags, mode_t mode)
+{
+	return RETRY(open(path, flags, mode));
+}
+
+ssize_t os_read(int fd, void *data, size_t size)
+{
+	return RETRY(read(fd, data, size));
+}
+
+ssize_t os_write(int fd, const void *data, size_t size)
+{
+	return RETRY(write(fd, data, size));
+}
+
+ssize_t os_receive(int fd, void *data, size_t size)
+{
+	return RETRY(recv(fd, data, size, MSG_DONTWAIT));
+}
+
+ssize_t os_send(int fd, const struct msghdr *message)
+{
+	return RETRY(sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+int os_fsync(int fd)
+{
+	return RETRY(fsync(fd));
+}
+
+/* musl has no renameat2() before 1.2.6. */
+int os_rename(const char *from, const char *to, unsigned int flags)
+{
+	return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+int os_unlink(const char *path)
+{
+	return unlink(path);
+}
+
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd)
+{
+	return clone(function, stack_end, flags, argument, pidfd);
+}

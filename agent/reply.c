@@ -1,0 +1,257 @@
+#include "reply.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/connection.h"
+#include "agent/dispatch.h"
+#include "agent/errno_name.h"
+#include "agent/loop.h"
+#include "agent/os.h"
+#include "agent/server.h"
+#include "agent/session.h"
+#include "agent/text.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "proto/frame.h"
+#include "proto/limits.h"
+
+#ifndef PROVIUM_VERSION
+#error "PROVIUM_VERSION is not defined"
+#endif
+
+void reply_send(struct session *session, uint32_t id, Provium__V1__Message *message)
+{
+	size_t size;
+	uint8_t *frame;
+
+	message->has_id = id != 0;
+	message->id = id;
+	size = message_frame_size(message);
+	frame = connection_reserve(session->connection, size);
+	if (!frame)
+		return;
+	message_frame_pack(message, frame);
+	connection_commit(session->connection, size);
+}
+
+/* The kernel's name of this boot, or "". */
+static void read_boot_id(const struct loop *loop, char *boot_id, size_t size)
+{
+	cleanup_close int fd = -1;
+	ssize_t count;
+
+	fd = loop_open_proc(loop, "sys/kernel/random/boot_id", O_RDONLY);
+	count = fd < 0 ? 0 : os_read(fd, boot_id, size - 1);
+	if (count < 0)
+		count = 0;
+	boot_id[count] = '\0';
+	boot_id[strcspn(boot_id, "\n")] = '\0';
+}
+
+void reply_ready(struct session *session, uint32_t id)
+{
+	const struct server_config *config = session->loop->config;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ready ready = PROVIUM__V1__READY__INIT;
+	Provium__V1__InitError init_error = PROVIUM__V1__INIT_ERROR__INIT;
+	uint32_t requests[DISPATCH_MAX_REQUESTS];
+	char boot_id[64], reason[256];
+	char version[] = PROVIUM_VERSION;
+	struct utsname system;
+
+	uname(&system);
+	ready.protocol_major = PROVIUM_PROTOCOL_MAJOR;
+	ready.protocol_minor = PROVIUM_PROTOCOL_MINOR;
+	ready.agent_version = version;
+	ready.arch = system.machine;
+	ready.kernel_release = system.release;
+	read_boot_id(session->loop, boot_id, sizeof(boot_id));
+	if (boot_id[0])
+		ready.boot_id = boot_id;
+	ready.pid = getpid();
+	ready.max_frame = PROVIUM_MAX_FRAME;
+	ready.requests = requests;
+	ready.n_requests = dispatch_served(session->loop, requests);
+	if (config->restarts > 0) {
+		ready.has_restarts = true;
+		ready.restarts = config->restarts;
+	}
+	if (config->restart_reason) {
+		snprintf(reason, sizeof(reason), "%s", config->restart_reason);
+		text_make_utf8(reason);
+		ready.restart_reason = reason;
+	}
+	if (config->init_error_path) {
+		init_error.path.data = (uint8_t *)config->init_error_path;
+		init_error.path.len = strlen(config->init_error_path);
+		init_error.os_errno = config->init_error;
+		ready.init_error = &init_error;
+	}
+	ready.has_init_started_ns = config->init_started_ns != 0;
+	ready.init_started_ns = config->init_started_ns;
+	ready.has_listening_ns = config->listening_ns != 0;
+	ready.listening_ns = config->listening_ns;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_READY;
+	message.ready = &ready;
+	reply_send(session, id, &message);
+}
+
+static void send_ok(struct session *session, uint32_t id, bool has_bytes, uint64_t bytes)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ok ok = PROVIUM__V1__OK__INIT;
+
+	ok.has_bytes = has_bytes;
+	ok.bytes = bytes;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_OK;
+	message.ok = &ok;
+	reply_send(session, id, &message);
+}
+
+void reply_ok(struct session *session, uint32_t id)
+{
+	send_ok(session, id, false, 0);
+}
+
+void reply_ok_bytes(struct session *session, uint32_t id, uint64_t bytes)
+{
+	send_ok(session, id, true, bytes);
+}
+
+static void send_error(struct session *session, uint32_t id, enum error_code code,
+		       const char *operation, int os_errno, char *text)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Error error = PROVIUM__V1__ERROR__INIT;
+
+	text_make_utf8(text);
+	error.code = (Provium__V1__ErrorCode)code;
+	if (code == ERROR_OS) {
+		error.has_os_errno = true;
+		error.os_errno = os_errno;
+		error.errno_name = (char *)errno_name(os_errno);
+	}
+	error.operation = (char *)operation;
+	error.text = text;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_ERROR;
+	message.error = &error;
+	reply_send(session, id, &message);
+}
+
+void reply_error(struct session *session, uint32_t id, enum error_code code, const char *operation,
+		 int os_errno, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	send_error(session, id, code, operation, os_errno, text);
+}
+
+void reply_os_error(struct session *session, uint32_t id, const char *operation, int os_errno,
+		    const char *subject, ...)
+{
+	char text[512];
+	va_list arguments;
+	size_t length;
+
+	va_start(arguments, subject);
+	vsnprintf(text, sizeof(text) - 64, subject, arguments);
+	va_end(arguments);
+	length = strlen(text);
+	snprintf(text + length, sizeof(text) - length, ": %s", strerror(os_errno));
+	send_error(session, id, ERROR_OS, operation, os_errno, text);
+}
+
+/*
+ * A bulk message is encoded by hand and backwards, from the data down to the frame's header: the
+ * lengths are known only when the data have been read, and the data must not be moved.
+ */
+static uint8_t *put_varint_before(uint8_t *at, uint64_t value)
+{
+	uint8_t bytes[10];
+	size_t count = 0;
+
+	do {
+		bytes[count++] = (uint8_t)(value & 0x7f) | (value > 0x7f ? 0x80 : 0);
+		value >>= 7;
+	} while (value > 0);
+	at -= count;
+	memcpy(at, bytes, count);
+	return at;
+}
+
+static uint8_t *put_tag_before(uint8_t *at, unsigned int field, unsigned int wire_type)
+{
+	return put_varint_before(at, field << 3 | wire_type);
+}
+
+static uint8_t *put_number_before(uint8_t *at, unsigned int field, uint64_t value)
+{
+	return put_tag_before(put_varint_before(at, value), field, PROTOBUF_C_WIRE_TYPE_VARINT);
+}
+
+/* The header of something that ends at end. */
+static uint8_t *put_length_before(uint8_t *at, unsigned int field, const uint8_t *end)
+{
+	at = put_varint_before(at, (uint64_t)(end - at));
+	return put_tag_before(at, field, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED);
+}
+
+/* at: where the body's fields begin. Completes the frame and queues it. */
+static void send_bulk(struct session *session, uint32_t id, unsigned int body, uint8_t *at,
+		      struct buffer *buffer, uint8_t *end)
+{
+	uint8_t *place;
+	size_t size;
+
+	at = put_length_before(at, body, end);
+	at = put_number_before(at, 16, id);
+	frame_put_header(at - FRAME_HEADER, (uint32_t)(end - at));
+	at -= FRAME_HEADER;
+	buffer->start = (size_t)(at - buffer->data);
+	buffer->end = (size_t)(end - buffer->data);
+
+	size = buffer->end - buffer->start;
+	if (size >= BULK_MIN) {
+		connection_send_buffer(session->connection, buffer);
+		return;
+	}
+	place = connection_reserve(session->connection, size);
+	if (place) {
+		memcpy(place, at, size);
+		connection_commit(session->connection, size);
+	}
+	buffer_pool_give(&session->loop->pool, buffer);
+}
+
+void reply_output(struct session *session, uint32_t id, int stream, uint64_t offset,
+		  struct buffer *buffer, size_t size)
+{
+	uint8_t *end = buffer->data + BULK_GAP + size;
+	uint8_t *at = buffer->data + BULK_GAP;
+
+	at = put_length_before(at, 2, end);
+	at = put_number_before(at, 3, offset);
+	at = put_number_before(at, 1, (uint64_t)stream);
+	send_bulk(session, id, PROVIUM__V1__MESSAGE__BODY_OUTPUT, at, buffer, end);
+}
+
+void reply_file_data(struct session *session, uint32_t id, uint64_t offset, struct buffer *buffer,
+		     size_t size)
+{
+	uint8_t *end = buffer->data + BULK_GAP + size;
+	uint8_t *at = buffer->data + BULK_GAP;
+
+	at = put_length_before(at, 2, end);
+	at = put_number_before(at, 1, offset);
+	send_bulk(session, id, PROVIUM__V1__MESSAGE__BODY_FILE_DATA, at, buffer, end);
+}

@@ -1,0 +1,92 @@
+#include "server.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <string.h>
+
+#include "agent/child.h"
+#include "agent/connection.h"
+#include "agent/fds.h"
+#include "agent/listener.h"
+#include "agent/log.h"
+#include "agent/loop.h"
+#include "agent/session.h"
+#include "agent/stream.h"
+
+static void on_stop(struct ev_loop *ev, ev_io *watcher, int events)
+{
+	struct loop *loop = watcher->data;
+
+	(void)events;
+	ev_io_stop(ev, watcher);
+	loop->stopped = true;
+}
+
+/* The host has had its reply and its time to read it. */
+static void power(struct loop *loop)
+{
+	const struct server_config *config = loop->config;
+
+	loop->power_due = false;
+	if (config->power(loop->power_mode, loop->power_sync, loop->power_sync_timeout_ms) == 0)
+		loop->stopped = true;
+	else
+		log_error("SHUTDOWN: mode %d: %s", loop->power_mode, strerror(errno));
+}
+
+static bool is_wanted(const struct loop *loop)
+{
+	if (loop->stopped)
+		return false;
+	return loop->config->listen_fd >= 0 || loop->connection_count > 0;
+}
+
+/* Ends all connections and waits until every command that they have left is reaped. */
+static void end_all(struct loop *loop)
+{
+	connections_abort(loop);
+	connections_settle(loop);
+	while (!list_empty(&loop->children))
+		loop_pass(loop);
+	streams_stop_draining(loop);
+}
+
+int server_run(const struct server_config *config)
+{
+	struct listener *listener = NULL;
+	struct loop loop;
+	ev_io stop;
+	int error;
+
+	/* What a peer or a command no longer reads is told by EPIPE. */
+	signal(SIGPIPE, SIG_IGN);
+	error = loop_init(&loop, config);
+	if (error)
+		return error;
+	ev_io_init(&stop, on_stop, config->stop_fd, EV_READ);
+	stop.data = &loop;
+	if (config->stop_fd >= 0)
+		ev_io_start(loop.ev, &stop);
+	if (config->connection_fd >= 0)
+		session_start(&loop, fd_raise(config->connection_fd));
+	if (config->listen_fd >= 0) {
+		listener = listener_start(&loop);
+		if (!listener)
+			loop.stopped = true;
+	}
+	connections_settle(&loop);
+
+	while (is_wanted(&loop)) {
+		loop_pass(&loop);
+		if (loop.power_due)
+			power(&loop);
+	}
+
+	error = config->listen_fd >= 0 && !listener ? -ENOMEM : 0;
+	listener_stop(listener);
+	end_all(&loop);
+	ev_io_stop(loop.ev, &stop);
+	loop_finish(&loop);
+	return error;
+}
