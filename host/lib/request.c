@@ -40,6 +40,10 @@ static void leave_table(struct request *request, enum request_state state)
 int request_send(struct provium_connection *connection, struct request *request,
 		 Provium__V1__Message *message, struct provium_error *error)
 {
+	if (connection->in_turn)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "%s: a callback must not use the connection that calls it",
+				 request->what);
 	request->connection = connection;
 	request->id = next_id(connection);
 	message->has_id = true;
