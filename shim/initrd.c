@@ -250,12 +250,12 @@ static int unknown(const struct source *source, uint64_t offset, const unsigned 
 
 	for (size_t i = 0; i < MIN(length, (size_t)8); i++)
 		end += snprintf(end, 4, " %02x", head[i]);
-	return error_set(
-		error, PROVIUM_INVALID, 0,
-		"initramfs %s is no initramfs: at byte %llu is %s%s; expected a cpio archive "
-		"(newc), or that compressed by gzip, zstd, xz or lz4",
-		source->name, (unsigned long long)offset,
-		other ? other->what : "something unknown, beginning with", other ? "" : bytes);
+	return error_set(error, PROVIUM_INVALID, 0,
+			 "initramfs %s: at byte %llu is %s%s; expected a cpio archive "
+			 "(newc), or that compressed by gzip, zstd, xz or lz4",
+			 source->name, (unsigned long long)offset,
+			 other ? other->what : "something unknown, beginning with",
+			 other ? "" : bytes);
 }
 
 int initrd_check(int fd, const char *name, uint64_t size, struct provium_error *error)
