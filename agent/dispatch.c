@@ -143,40 +143,53 @@ static const struct message_rule rules[] = {
 	[CODE(RESEED)] = { "RESEED" },
 	[CODE(KERNEL_LOG)] = { "KERNEL_LOG" },
 	[CODE(RELEASE_INIT)] = { "RELEASE_INIT" },
-
-	/* What the agent sends; a host that sends one is told so. */
-	[CODE(READY)] = { "READY" },
-	[CODE(EXEC_RESULT)] = { "EXEC_RESULT" },
-	[CODE(FILE_DATA)] = { "FILE_DATA" },
-	[CODE(ERROR)] = { "ERROR" },
-	[CODE(SYSCALL_RESULT)] = { "SYSCALL_RESULT" },
-	[CODE(JOB_STARTED)] = { "JOB_STARTED" },
-	[CODE(JOB_RESULT)] = { "JOB_RESULT" },
-	[CODE(WORKER_STARTED)] = { "WORKER_STARTED" },
-	[CODE(OK)] = { "OK" },
-	[CODE(PONG)] = { "PONG" },
-	[CODE(INFO_RESULT)] = { "INFO_RESULT" },
-	[CODE(OUTPUT)] = { "OUTPUT" },
-	[CODE(WRITE_ACK)] = { "WRITE_ACK" },
-	[CODE(STAT_RESULT)] = { "STAT_RESULT" },
-	[CODE(DIR_ENTRIES)] = { "DIR_ENTRIES" },
-	[CODE(READLINK_RESULT)] = { "READLINK_RESULT" },
-	[CODE(JOB_LIST_RESULT)] = { "JOB_LIST_RESULT" },
-	[CODE(WORKER_LIST_RESULT)] = { "WORKER_LIST_RESULT" },
-	[CODE(CLOCK_RESULT)] = { "CLOCK_RESULT" },
-	[CODE(KERNEL_LOG_RECORD)] = { "KERNEL_LOG_RECORD" },
-	[CODE(CALL_STARTED)] = { "CALL_STARTED" },
-	[CODE(KERNEL_EVENT)] = { "KERNEL_EVENT" },
-	[CODE(WORKER_EXITED)] = { "WORKER_EXITED" },
 };
 
-static_assert(ARRAY_SIZE(rules) == CODE(WORKER_EXITED) + 1, "a row for each message");
+/* What the agent sends; a host that sends one is told so. */
+static const char *const reply_names[] = {
+	[CODE(READY) - CODE(READY)] = "READY",
+	[CODE(EXEC_RESULT) - CODE(READY)] = "EXEC_RESULT",
+	[CODE(FILE_DATA) - CODE(READY)] = "FILE_DATA",
+	[CODE(ERROR) - CODE(READY)] = "ERROR",
+	[CODE(SYSCALL_RESULT) - CODE(READY)] = "SYSCALL_RESULT",
+	[CODE(JOB_STARTED) - CODE(READY)] = "JOB_STARTED",
+	[CODE(JOB_RESULT) - CODE(READY)] = "JOB_RESULT",
+	[CODE(WORKER_STARTED) - CODE(READY)] = "WORKER_STARTED",
+	[CODE(OK) - CODE(READY)] = "OK",
+	[CODE(PONG) - CODE(READY)] = "PONG",
+	[CODE(INFO_RESULT) - CODE(READY)] = "INFO_RESULT",
+	[CODE(OUTPUT) - CODE(READY)] = "OUTPUT",
+	[CODE(WRITE_ACK) - CODE(READY)] = "WRITE_ACK",
+	[CODE(STAT_RESULT) - CODE(READY)] = "STAT_RESULT",
+	[CODE(DIR_ENTRIES) - CODE(READY)] = "DIR_ENTRIES",
+	[CODE(READLINK_RESULT) - CODE(READY)] = "READLINK_RESULT",
+	[CODE(JOB_LIST_RESULT) - CODE(READY)] = "JOB_LIST_RESULT",
+	[CODE(WORKER_LIST_RESULT) - CODE(READY)] = "WORKER_LIST_RESULT",
+	[CODE(CLOCK_RESULT) - CODE(READY)] = "CLOCK_RESULT",
+	[CODE(KERNEL_LOG_RECORD) - CODE(READY)] = "KERNEL_LOG_RECORD",
+	[CODE(CALL_STARTED) - CODE(READY)] = "CALL_STARTED",
+	[CODE(KERNEL_EVENT) - CODE(READY)] = "KERNEL_EVENT",
+	[CODE(WORKER_EXITED) - CODE(READY)] = "WORKER_EXITED",
+};
+
+static_assert(ARRAY_SIZE(rules) == CODE(RELEASE_INIT) + 1, "a row for each request");
+static_assert(ARRAY_SIZE(reply_names) == CODE(WORKER_EXITED) - CODE(READY) + 1,
+	      "a name for each reply");
 
 const struct message_rule *dispatch_rule(uint32_t code)
 {
 	if (code >= ARRAY_SIZE(rules) || !rules[code].name)
 		return NULL;
 	return &rules[code];
+}
+
+const char *dispatch_name(uint32_t code)
+{
+	if (code >= CODE(READY))
+		return code - CODE(READY) < ARRAY_SIZE(reply_names)
+			       ? reply_names[code - CODE(READY)]
+			       : NULL;
+	return code < ARRAY_SIZE(rules) ? rules[code].name : NULL;
 }
 
 static bool is_served(const struct loop *loop, uint32_t code)
@@ -284,13 +297,14 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 			     const uint8_t *body, uint32_t length)
 {
 	const struct message_rule *rule = dispatch_rule(message->body_case);
+	const char *name = dispatch_name(message->body_case);
 	struct check_failure failure;
 
 	if (message->id == 0) {
 		session_refuse(session, ERROR_INVALID, "a request with id 0");
 		return;
 	}
-	if (!rule) {
+	if (!name) {
 		refuse_unknown(session, message);
 		return;
 	}
@@ -299,7 +313,7 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 			    message->body_case < DISPATCH_MAX_REQUESTS
 				    ? "%s is not served by this agent"
 				    : "%s is not a request",
-			    rule->name);
+			    name);
 		return;
 	}
 	if (!rule->continues && !may_begin(session, message, rule))
@@ -354,6 +368,8 @@ void dispatch_frame(struct session *session, const uint8_t *body, uint32_t lengt
 
 	if (message)
 		dispatch_message(session, message, body, length);
+	/* An idle server holds no message. */
+	decoder_release(&session->loop->decoder);
 }
 
 void dispatch_turn(struct session *session, const uint8_t *body, uint32_t length)
@@ -365,7 +381,7 @@ void dispatch_turn(struct session *session, const uint8_t *body, uint32_t length
 		return;
 	rule = dispatch_rule(message->body_case);
 	/* Its WRITE_FILE may have failed since. */
-	if (rule->continues && !has_turn(session, message->id, rule))
-		return;
-	rule->handler(session, message->id, message);
+	if (!rule->continues || has_turn(session, message->id, rule))
+		rule->handler(session, message->id, message);
+	decoder_release(&session->loop->decoder);
 }

@@ -56,9 +56,11 @@ static size_t wanted_capacity(const struct frame_reader *reader)
 
 	if (pending >= FRAME_HEADER)
 		frame = FRAME_HEADER + (size_t)get_header(reader->buffer + reader->start);
-	if (frame <= SMALL_CAPACITY)
-		return reader->was_long && reader->capacity <= KEPT_CAPACITY ? reader->capacity
-									     : SMALL_CAPACITY;
+	if (frame <= SMALL_CAPACITY) {
+		if (reader->was_long && reader->capacity <= KEPT_CAPACITY)
+			return MAX(reader->capacity, SMALL_CAPACITY);
+		return SMALL_CAPACITY;
+	}
 	fits = frame <= reader->capacity || reader->capacity - pending >= MIN_SPACE;
 	if (fits && (reader->capacity <= KEPT_CAPACITY || reader->capacity / 2 <= frame))
 		return reader->capacity;
@@ -96,11 +98,25 @@ void frame_reader_filled(struct frame_reader *reader, size_t count)
 	reader->end += count;
 }
 
+/* Nothing is there: the room of a long frame is given back now, it may be long until the next. */
+static void shrink_idle(struct frame_reader *reader)
+{
+	if (reader->capacity <= wanted_capacity(reader))
+		return;
+	free(reader->buffer);
+	reader->buffer = NULL;
+	reader->capacity = 0;
+	reader->start = 0;
+	reader->end = 0;
+}
+
 enum frame_status frame_reader_next(struct frame_reader *reader, const uint8_t **body,
 				    uint32_t *length)
 {
 	size_t pending = frame_reader_pending(reader);
 
+	if (pending == 0)
+		shrink_idle(reader);
 	if (pending < FRAME_HEADER)
 		return FRAME_PARTIAL;
 	*length = get_header(reader->buffer + reader->start);

@@ -43,7 +43,7 @@ void frame_reader_finish(struct frame_reader *reader);
 /*
  * Where the next bytes go; called when frame_reader_next has said FRAME_PARTIAL, or before
  * anything has come. Sets *space to how many fit (at least one) and returns the place, or NULL with
- * errno ENOMEM. Ends the life of the frame that frame_reader_next returned last.
+ * errno ENOMEM.
  */
 uint8_t *frame_reader_space(struct frame_reader *reader, size_t *space);
 
@@ -51,8 +51,8 @@ uint8_t *frame_reader_space(struct frame_reader *reader, size_t *space);
 void frame_reader_filled(struct frame_reader *reader, size_t count);
 
 /*
- * FRAME_COMPLETE: *body and *length are the next frame, which is consumed; they live until the next
- * call of frame_reader_space or frame_reader_finish. FRAME_TOO_LONG: *length is what it claimed.
+ * FRAME_COMPLETE: *body and *length are the next frame, which is consumed; it lives until the next
+ * call for this reader. FRAME_TOO_LONG: *length is what it claimed.
  */
 enum frame_status frame_reader_next(struct frame_reader *reader, const uint8_t **body,
 				    uint32_t *length);
