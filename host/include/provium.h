@@ -488,7 +488,10 @@ struct provium_vm_options {
 	uint64_t memory;
 	/* 0: 1. */
 	unsigned int cpus;
-	/* Appended to the kernel command line. */
+	/*
+	 * Kernel parameters, after those of the library (console=ttyS0 panic=-1), which they may
+	 * override. What follows a "--" goes to init.
+	 */
 	const char *append;
 	enum provium_accel accel;
 	enum provium_vsock vsock;
@@ -500,14 +503,20 @@ struct provium_vm_options {
 	const char *socket;
 	const struct provium_disk *disks;
 	size_t n_disks;
-	/* Where the console goes: a file, truncated. NULL: a temporary one. */
+	/*
+	 * Where the console goes: a file, truncated (made with mode 0600), a FIFO or a terminal.
+	 * After 256 MiB, or when the disk is full, on_notice says so, and the rest is left out.
+	 * NULL: a temporary file.
+	 */
 	const char *console;
 	/* Until the agent answers, milliseconds. 0: 60 s, six times that under TCG. */
 	int boot_timeout_ms;
 	/* As provium_connection_set_cancel_fd, for this and every call on the VM. */
 	bool has_cancel_fd;
 	int cancel_fd;
-	/* Called with what is worth knowing while it boots ("no KVM: ..., using TCG"). NULL: none.
+	/*
+	 * Called with what is worth knowing ("no KVM (...): using TCG"), during the boot and, by
+	 * calls that wait for the VM, later. NULL: none.
 	 */
 	void (*on_notice)(void *user, const char *text);
 	/* Called as each step begins: "trying KVM", "packing the initramfs", "starting QEMU",
@@ -515,15 +524,17 @@ struct provium_vm_options {
 	 */
 	void (*on_phase)(void *user, const char *text);
 	void *user;
-	/* NULL: "qemu-system-x86_64" and "provium-vsock", found in PATH (the latter also beside the
-	 * running program). */
+	/* NULL: "qemu-system-x86_64" and "provium-vsock", found in PATH (the latter first beside the
+	 * running program, and beside this library). */
 	const char *qemu;
 	const char *vsock_program;
 };
 
 /*
- * Boots and waits until the agent answers. When it fails nothing is left behind, and the message
- * holds the last 30 lines of the console.
+ * Boots and waits until the agent answers. When it fails nothing is left behind. PROVIUM_BOOT: the
+ * VM was started and did not come up (in time), or its init cannot be executed; the message holds
+ * what is known of the cause and the last 30 lines of the console. Standard input, output and error
+ * of the process must be open (or on /dev/null).
  */
 int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm **vm,
 		    struct provium_error *error);
@@ -540,6 +551,7 @@ int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
 
 enum provium_accel provium_vm_accel(const struct provium_vm *vm);
 enum provium_vsock provium_vm_vsock(const struct provium_vm *vm);
+/* -1 once it has ended. */
 int provium_vm_qemu_pid(const struct provium_vm *vm);
 /* The file that the console goes to. Lives as long as the VM. */
 const char *provium_vm_console(const struct provium_vm *vm);
@@ -548,8 +560,10 @@ const char *provium_vm_console(const struct provium_vm *vm);
 char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines);
 
 /*
- * Has the agent power the guest off and waits until QEMU is gone; one that is still there a second
- * after the agent's acknowledgement is told to quit. Fails where it had to be killed.
+ * Has the agent power the guest off and waits until QEMU is gone. One that is still there a second
+ * after the agent's acknowledgement (with sync five more, under TCG six times as long), or when the
+ * timeout has passed, is told to quit, and a second later killed; only then does it fail. A guest
+ * that has powered itself off before is fine.
  */
 int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 			struct provium_error *error);

@@ -116,11 +116,9 @@ char *vm_command_line(const struct vm_command_line *parts, struct provium_error 
 	}
 
 	init = init_parameter(parts->init);
-	if (!init ||
-	    asprintf(&line, "console=ttyS0 panic=-1%s%s %.*s%srdinit=/provium-wrapper%s%s%s",
-		     parts->defaults ? " " : "", parts->defaults ? parts->defaults : "",
-		     (int)kernel_length, append, kernel_length ? " " : "", init,
-		     append[kernel_length] ? " " : "", append + kernel_length) < 0) {
+	if (!init || asprintf(&line, "console=ttyS0 panic=-1 %.*s%srdinit=/provium-wrapper%s%s%s",
+			      (int)kernel_length, append, kernel_length ? " " : "", init,
+			      append[kernel_length] ? " " : "", append + kernel_length) < 0) {
 		error_set(error, PROVIUM_HOST, ENOMEM, "kernel command line");
 		return NULL;
 	}

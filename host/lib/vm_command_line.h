@@ -9,8 +9,6 @@
 struct vm_command_line {
 	/* The real init's path. NULL: none is named. */
 	const char *init;
-	/* More parameters that the user's may override. NULL: none. */
-	const char *defaults;
 	/* The user's parameters. NULL: none. */
 	const char *append;
 	/* The longest line that the kernel takes, bytes, without a NUL. */
