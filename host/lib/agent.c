@@ -38,8 +38,7 @@ static enum provium_code code_of(Provium__V1__ErrorCode code)
 	}
 }
 
-void agent_error(struct provium_error *error, const Provium__V1__Error *reply, const char *subject,
-		 const char *what)
+void agent_error(struct provium_error *error, const Provium__V1__Error *reply, const char *subject)
 {
 	enum provium_code code = code_of(reply->code);
 	char operation[PROVIUM_OPERATION_SIZE];
@@ -48,18 +47,20 @@ void agent_error(struct provium_error *error, const Provium__V1__Error *reply, c
 
 	if (!error)
 		return;
-	error_guest_text(operation, sizeof(operation), reply->operation);
-	error_guest_text(name, sizeof(name), reply->errno_name);
 	error_guest_text(text, sizeof(text), reply->text);
-	if (code == PROVIUM_GUEST && !*name)
-		snprintf(name, sizeof(name), "errno %" PRId32, reply->os_errno);
-
-	error_set(error, code, 0, "%s%s%s: %s%s%s%s", subject ? subject : "", subject ? ": " : "",
-		  *operation ? operation : what, name, *name ? " (" : "", text, *name ? ")" : "");
-	if (code != PROVIUM_GUEST)
-		return;
-	error->os_errno = reply->os_errno;
-	strcpy(error->operation, operation);
+	if (code != PROVIUM_GUEST) {
+		error_set(error, code, 0, "%s", text);
+	} else {
+		error_guest_text(operation, sizeof(operation), reply->operation);
+		error_guest_text(name, sizeof(name), reply->errno_name);
+		if (!*name)
+			snprintf(name, sizeof(name), "errno %" PRId32, reply->os_errno);
+		error_set(error, code, reply->os_errno, "%s (%s%s%s)", text, operation,
+			  *operation ? ": " : "", name);
+		strcpy(error->operation, operation);
+	}
+	if (subject && !strstr(text, subject))
+		error_prefix(error, "%s", subject);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -143,7 +144,7 @@ void agent_take_ready(struct provium_connection *connection, const Provium__V1__
 		take_ready(connection, message->ready);
 		break;
 	case PROVIUM__V1__MESSAGE__BODY_ERROR:
-		agent_error(&refusal, message->error, NULL, "connect");
+		agent_error(&refusal, message->error, NULL);
 		connection_lose(connection, refusal.code, 0, "the agent refused the connection: %s",
 				refusal.message);
 		break;

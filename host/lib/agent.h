@@ -7,9 +7,10 @@
 /* The first message of a connection: READY, or the connection is lost. */
 void agent_take_ready(struct provium_connection *connection, const Provium__V1__Message *message);
 
-/* Fills *error from an ERROR of the agent about subject (or NULL); what: where it names no
- * operation. */
-void agent_error(struct provium_error *error, const Provium__V1__Error *reply, const char *subject,
-		 const char *what);
+/*
+ * Fills *error from an ERROR of the agent: "TEXT (open: ENOENT)". The text names what it is about
+ * as a rule; where it does not, subject (or NULL) stands before it.
+ */
+void agent_error(struct provium_error *error, const Provium__V1__Error *reply, const char *subject);
 
 #endif

@@ -91,11 +91,10 @@ size_t provium_exec_writable(const struct provium_exec *exec)
 	return window_left(exec);
 }
 
-static int broken_pipe(struct provium_exec *exec, const char *why, struct provium_error *error)
+static int broken_pipe(const struct provium_exec *exec, struct provium_error *error)
 {
-	error_set(error, PROVIUM_GUEST, EPIPE, "%s: standard input: EPIPE (%s)", exec->subject,
-		  why);
-	return -1;
+	return error_set(error, PROVIUM_GUEST, EPIPE,
+			 "%s: standard input: the command has ended (EPIPE)", exec->subject);
 }
 
 /* Why no more can be written; 0 where it can. */
@@ -107,11 +106,11 @@ static int check_open(struct provium_exec *exec, struct provium_error *error)
 	if (exec->request.state == REQUEST_FAILED)
 		return error_copy(error, &exec->error);
 	if (provium_exec_done(exec))
-		return broken_pipe(exec, "the command has ended", error);
+		return broken_pipe(exec, error);
 	if (!has_failed(exec))
 		return 0;
 	if (exec->stdin_error.code == PROVIUM_NOT_FOUND)
-		return broken_pipe(exec, "the command has ended", error);
+		return broken_pipe(exec, error);
 	return error_copy(error, &exec->stdin_error);
 }
 

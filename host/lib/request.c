@@ -182,7 +182,7 @@ static void take_event(struct provium_connection *connection, const Provium__V1_
 	/* Events that this library does not know are no harm: minor versions add such. */
 	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_ERROR)
 		return;
-	agent_error(&refusal, message->error, NULL, "connection");
+	agent_error(&refusal, message->error, NULL);
 	connection_lose(connection, PROVIUM_PROTOCOL, 0, "the agent gave the connection up: %s",
 			refusal.message);
 }
@@ -201,7 +201,7 @@ void request_dispatch(struct provium_connection *connection, const Provium__V1__
 		return;
 	}
 	if (message->body_case == PROVIUM__V1__MESSAGE__BODY_ERROR) {
-		agent_error(request->error, message->error, request->subject, request->what);
+		agent_error(request->error, message->error, request->subject);
 		leave_table(request, REQUEST_FAILED);
 		return;
 	}

@@ -412,15 +412,15 @@ START_TEST(test_error_replies)
 		if (codes[i].code == PROVIUM_GUEST) {
 			ck_assert_int_eq(error.os_errno, 12);
 			ck_assert_str_eq(error.operation, "think");
-			ck_assert_str_eq(error.message, "think: ENOMEM (this is why?)");
+			ck_assert_str_eq(error.message, "this is why? (think: ENOMEM)");
 		} else {
 			ck_assert_int_eq(error.os_errno, 0);
-			ck_assert_str_eq(error.message, "think: this is why?");
+			ck_assert_str_eq(error.message, "this is why?");
 		}
 	}
 	ck_assert_int_eq(provium_ping(connection, 5000, &error), -1);
 	ck_assert_int_eq(error.os_errno, 4242);
-	ck_assert_str_eq(error.message, "ping: errno 4242 (odd)");
+	ck_assert_str_eq(error.message, "odd (errno 4242)");
 	disconnect();
 }
 END_TEST

@@ -302,7 +302,7 @@ static void missing_script(struct fake *agent)
 	fake_ready(agent);
 	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC);
 	fake_error(agent, 0, PROVIUM__V1__ERROR_CODE__ERROR_OS, 2, "ENOENT", "execve",
-		   "No such file or directory");
+		   "EXEC: no \"program\": No such file or directory");
 	fake_expect_end(agent);
 }
 
@@ -314,7 +314,8 @@ START_TEST(test_missing_program)
 	check_ok(provium_exec_start(connection, &plain, &exec, &error));
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(provium_exec_wait(exec, 5000, &result, &error), -1);
-		check_error(PROVIUM_GUEST, "program: execve: ENOENT (No such file or directory)");
+		check_error(PROVIUM_GUEST,
+			    "EXEC: no \"program\": No such file or directory (execve: ENOENT)");
 		ck_assert_int_eq(error.os_errno, 2);
 		ck_assert_str_eq(error.operation, "execve");
 	}
@@ -520,7 +521,7 @@ START_TEST(test_signal_and_cancel)
 	check_ok(provium_exec_start(connection, &plain, &exec, &error));
 	check_ok(provium_exec_signal(exec, 15, true, 5000, &error));
 	ck_assert_int_eq(provium_exec_signal(exec, 999, false, 5000, &error), -1);
-	check_error(PROVIUM_GUEST, "program: kill: EINVAL (no such)");
+	check_error(PROVIUM_GUEST, "program: no such (kill: EINVAL)");
 	ck_assert_int_eq(provium_exec_signal(exec, -1, false, 5000, &error), -1);
 	check_error(PROVIUM_INVALID, "no signal -1");
 	ck_assert(!provium_exec_done(exec));
