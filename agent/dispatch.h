@@ -41,8 +41,11 @@ struct message_rule {
 /* Request codes are under 128 (docs/protocol.md). */
 #define DISPATCH_MAX_REQUESTS 128
 
-/* NULL for a code that is no message. */
+/* NULL for a code that is no request. */
 const struct message_rule *dispatch_rule(uint32_t code);
+
+/* As in docs/protocol.md, without MSG_; NULL for a code that is no message. */
+const char *dispatch_name(uint32_t code);
 
 /* The codes that are served, in order, at most DISPATCH_MAX_REQUESTS; returns how many. */
 size_t dispatch_served(const struct loop *loop, uint32_t *codes);
