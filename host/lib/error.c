@@ -33,11 +33,11 @@ const char *provium_code_name(enum provium_code code)
 	return code_names[code];
 }
 
-/* Appends what there is room for. */
+/* Appends text; where both are too much, the message is cut, and not what comes last. */
 static void append(char message[PROVIUM_MESSAGE_SIZE], const char *text)
 {
-	size_t length = strlen(message);
-	size_t count = MIN(strlen(text), PROVIUM_MESSAGE_SIZE - 1 - length);
+	size_t count = MIN(strlen(text), (size_t)PROVIUM_MESSAGE_SIZE - 1);
+	size_t length = MIN(strlen(message), PROVIUM_MESSAGE_SIZE - 1 - count);
 
 	memcpy(message + length, text, count);
 	message[length + count] = '\0';
@@ -55,8 +55,10 @@ int error_set(struct provium_error *error, enum provium_code code, int os_errno,
 	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
 	if (os_errno && code != PROVIUM_GUEST) {
-		append(message, ": ");
-		append(message, strerror(os_errno));
+		char reason[128];
+
+		snprintf(reason, sizeof(reason), ": %s", strerror(os_errno));
+		append(message, reason);
 	}
 
 	error->code = code;
@@ -74,9 +76,9 @@ void error_prefix(struct provium_error *error, const char *fmt, ...)
 	if (!error)
 		return;
 	va_start(args, fmt);
-	vsnprintf(message, sizeof(message), fmt, args);
+	vsnprintf(message, sizeof(message) - 2, fmt, args);
 	va_end(args);
-	append(message, ": ");
+	strcat(message, ": ");
 	append(message, error->message);
 	strcpy(error->message, message);
 }

@@ -328,4 +328,6 @@ void fake_expect_end(struct fake *fake)
 	if (message)
 		fake_complain(fake, "the end expected, message %d has come",
 			      (int)message->body_case);
+	if (fake->total)
+		*fake->total = fake->sent;
 }

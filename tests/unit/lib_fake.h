@@ -30,6 +30,10 @@ struct fake {
 	/* Replies that the script expects may fail to come: it ends then, and that is no failure.
 	 */
 	bool lenient;
+	/* Memory shared with the agent's process (mmap(2)), where a script that sees the end of the
+	 * connection puts how many bytes it has sent. NULL: none.
+	 */
+	size_t *total;
 
 	/* Of the agent's process. */
 	int fd;

@@ -1,0 +1,837 @@
+/* Reading and writing files, and copying them, with agents that keep to the protocol or do not. */
+#include "host/lib/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "lib_fake.h"
+#include "lib_seam.h"
+#include "proto/limits.h"
+#include "unit.h"
+
+static struct fake fake;
+static struct provium_connection *connection;
+
+static void disconnect(void)
+{
+	provium_connection_free(connection);
+	fake_finish(&fake);
+}
+
+static bool is(ProtobufCBinaryData data, const char *text)
+{
+	return data.len == strlen(text) && memcmp(data.data, text, data.len) == 0;
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Reading */
+
+static void read_script(struct fake *agent)
+{
+	const Provium__V1__ReadFile *body;
+
+	fake_ready(agent);
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE)->read_file;
+	fake_check(agent, is(body->path, "/etc/x") && !body->has_fd);
+	fake_check(agent, body->has_offset == (agent->number > 0));
+	fake_check(agent, !body->has_offset || body->offset == 100);
+	fake_check(agent, !body->has_offset || (body->has_length && body->length == 6));
+	fake_data(agent, 0, body->offset, "abc", 3);
+	fake_data(agent, 0, body->offset + 3, "", 0);
+	fake_data(agent, 0, body->offset + 3, "def", 3);
+	fake_ok(agent, 0, 6);
+	fake_expect_end(agent);
+}
+
+static int append(void *user, const void *data, size_t size)
+{
+	strncat(user, data, size);
+	return 0;
+}
+
+START_TEST(test_read)
+{
+	const struct provium_read_options options = { .offset = 100, .length = 6 };
+	char text[16] = "";
+	uint64_t bytes = 0;
+
+	fake.number = _i;
+	connection = fake_connect(&fake, read_script);
+	check_ok(provium_read_file(connection, "/etc/x", _i ? &options : NULL, append, text, 5000,
+				   &bytes, &error));
+	ck_assert_str_eq(text, "abcdef");
+	ck_assert_uint_eq(bytes, 6);
+	disconnect();
+}
+END_TEST
+
+static int stop_at_once(void *user, const void *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	(*(int *)user)++;
+	return 1;
+}
+
+static void stopped_script(struct fake *agent)
+{
+	uint32_t id;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
+	id = agent->id;
+	fake_data(agent, id, 0, "abc", 3);
+	fake_data(agent, id, 3, "def", 3);
+	fake_check(agent,
+		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_CANCEL)->cancel->request == id);
+	fake_error(agent, id, PROVIUM__V1__ERROR_CODE__ERROR_CANCELLED, 0, NULL, NULL, "ended");
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_PING);
+	fake_pong(agent, 0);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_sink_stops)
+{
+	int calls = 0;
+
+	connection = fake_connect(&fake, stopped_script);
+	ck_assert_int_eq(
+		provium_read_file(connection, "/x", NULL, stop_at_once, &calls, 5000, NULL, &error),
+		-1);
+	check_error(PROVIUM_CANCELLED, "/x: read: the receiver");
+	ck_assert_int_eq(calls, 1);
+	check_ok(provium_ping(connection, 5000, &error));
+	disconnect();
+}
+END_TEST
+
+static void memory_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_check(agent,
+		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE)->read_file->length ==
+			   11);
+	fake_data(agent, 0, 0, "01234567890123456789", (size_t)agent->number);
+	fake_ok(agent, 0, agent->number);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_read_memory)
+{
+	struct provium_buffer content;
+
+	fake.number = 10;
+	connection = fake_connect(&fake, memory_script);
+	check_ok(provium_read_file_memory(connection, "/x", 10, 5000, &content, &error));
+	ck_assert_uint_eq(content.size, 10);
+	ck_assert_str_eq(content.data, "0123456789");
+	free(content.data);
+	disconnect();
+}
+END_TEST
+
+START_TEST(test_read_memory_limit)
+{
+	struct provium_buffer content;
+
+	fake.number = 11;
+	connection = fake_connect(&fake, memory_script);
+	ck_assert_int_eq(provium_read_file_memory(connection, "/x", 10, 5000, &content, &error),
+			 -1);
+	check_error(PROVIUM_LIMIT, "longer than 10 bytes");
+	ck_assert_ptr_null(content.data);
+	disconnect();
+}
+END_TEST
+
+static void wrong_offset(struct fake *agent)
+{
+	fake_data(agent, 0, 1, "abc", 3);
+}
+
+static void repeated_offset(struct fake *agent)
+{
+	fake_data(agent, 0, 0, "abc", 3);
+	fake_data(agent, 0, 0, "abc", 3);
+}
+
+static void too_much(struct fake *agent)
+{
+	fake_data(agent, 0, 0, "abcdefghijklmno", 11);
+	fake_data(agent, 0, 11, "p", 1);
+}
+
+static void wrong_sum(struct fake *agent)
+{
+	fake_data(agent, 0, 0, "abc", 3);
+	fake_ok(agent, 0, 4);
+}
+
+static void no_sum(struct fake *agent)
+{
+	fake_ok(agent, 0, -1);
+}
+
+static void hole(struct fake *agent)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__FileData body = PROVIUM__V1__FILE_DATA__INIT;
+
+	body.has_hole = true;
+	body.hole = UINT64_MAX;
+	message.has_id = true;
+	message.id = agent->id;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_FILE_DATA;
+	message.file_data = &body;
+	fake_send(agent, &message);
+}
+
+static void other_kind(struct fake *agent)
+{
+	fake_result(agent, 0, 0, 0, 0);
+}
+
+static const struct {
+	void (*reply)(struct fake *agent);
+	const char *why;
+} wrong_reads[] = {
+	{ wrong_offset, "offset 1 where 0" },
+	{ repeated_offset, "offset 0 where 3" },
+	{ too_much, "more data than were asked for" },
+	{ wrong_sum, "3 bytes came, 4 were sent" },
+	{ no_sum, "0 bytes came" },
+	{ hole, "hole" },
+	{ other_kind, "message 129" },
+};
+
+static void wrong_read_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
+	wrong_reads[agent->number].reply(agent);
+	while (fake_receive(agent))
+		continue;
+}
+
+START_TEST(test_wrong_read)
+{
+	struct provium_buffer content;
+
+	fake.number = _i;
+	connection = fake_connect(&fake, wrong_read_script);
+	ck_assert_int_eq(provium_read_file_memory(connection, "/x", 10, 5000, &content, &error),
+			 -1);
+	check_error(PROVIUM_PROTOCOL, "reply to \"read\"");
+	check_error(PROVIUM_PROTOCOL, wrong_reads[_i].why);
+	disconnect();
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* Writing */
+
+static void write_script(struct fake *agent)
+{
+	const Provium__V1__WriteFile *body;
+	const Provium__V1__WriteData *data;
+	uint32_t id;
+
+	fake_ready(agent);
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE)->write_file;
+	id = agent->id;
+	fake_check(agent, is(body->path, "/x"));
+	fake_check(agent, body->has_mode && body->mode == 0);
+	fake_check(agent, body->exclusive && body->append && body->atomic && body->sync);
+	data = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data;
+	fake_check(agent, agent->id == id && is(data->data, "hello") && !data->last);
+	data = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data;
+	fake_check(agent, agent->id == id && data->data.len == 0 && data->last);
+	fake_ok(agent, 0, 5);
+
+	/* Without options. */
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE)->write_file;
+	fake_check(agent, !body->has_mode && !body->exclusive && !body->append && !body->atomic);
+	fake_check(agent,
+		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->last);
+	fake_ok(agent, 0, 0);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_write)
+{
+	const struct provium_write_options options = {
+		.has_mode = true,
+		.exclusive = true,
+		.append = true,
+		.atomic = true,
+		.sync = true,
+	};
+
+	connection = fake_connect(&fake, write_script);
+	check_ok(provium_write_file_memory(connection, "/x", &options, "hello", 5, 5000, &error));
+	check_ok(provium_write_file_memory(connection, "/x", NULL, NULL, 0, 5000, &error));
+	disconnect();
+}
+END_TEST
+
+/* Acknowledges nothing until the host says nothing more, then all. */
+static void write_window_script(struct fake *agent)
+{
+	uint64_t got = 0;
+	const Provium__V1__Message *message;
+	uint8_t byte;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE);
+	do {
+		message = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA);
+		fake_check(agent, message->write_data->data.len <= PROVIUM_CHUNK);
+		got += message->write_data->data.len;
+		if (got % PROVIUM_WRITE_WINDOW == 0 && !message->write_data->last) {
+			usleep(20000);
+			/* What is over the window would lie in the socket now. */
+			fake_check(agent, recv(agent->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+						  frame_reader_pending(&agent->reader) == 0);
+			fake_ack(agent, agent->id, got);
+		}
+	} while (!message->write_data->last);
+	fake_check(agent, got == (uint64_t)agent->number);
+	fake_ok(agent, 0, (int64_t)got);
+	fake_expect_end(agent);
+}
+
+struct pattern {
+	uint64_t at;
+	uint64_t size;
+};
+
+static ptrdiff_t from_pattern(void *user, void *data, size_t size)
+{
+	struct pattern *pattern = user;
+	uint64_t count = MIN((uint64_t)size, pattern->size - pattern->at);
+
+	memset(data, 'p', count);
+	pattern->at += count;
+	return (ptrdiff_t)count;
+}
+
+START_TEST(test_write_window)
+{
+	struct pattern pattern = { .size = MIB(5) };
+	uint64_t bytes = 0;
+
+	fake.number = MIB(5);
+	connection = fake_connect(&fake, write_window_script);
+	check_ok(provium_write_file(connection, "/x", NULL, from_pattern, &pattern, 20000, &bytes,
+				    &error));
+	ck_assert_uint_eq(bytes, MIB(5));
+	disconnect();
+}
+END_TEST
+
+/* The error comes while data are on their way: what was sent after it is nobody's. */
+static void full_disk_script(struct fake *agent)
+{
+	uint64_t got = 0;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE);
+	while (got < MIB(1))
+		got += fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)
+			       ->write_data->data.len;
+	fake_error(agent, 0, PROVIUM__V1__ERROR_CODE__ERROR_OS, 28, "ENOSPC", "write",
+		   "No space left on device");
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_PING);
+	fake_pong(agent, 0);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_write_fails_in_guest)
+{
+	struct pattern pattern = { .size = MIB(100) };
+
+	connection = fake_connect(&fake, full_disk_script);
+	ck_assert_int_eq(provium_write_file(connection, "/x", NULL, from_pattern, &pattern, 20000,
+					    NULL, &error),
+			 -1);
+	check_error(PROVIUM_GUEST, "/x: No space left on device (write: ENOSPC)");
+	ck_assert_int_eq(error.os_errno, 28);
+	ck_assert_uint_le(pattern.at, MIB(1));
+	check_ok(provium_ping(connection, 5000, &error));
+	disconnect();
+}
+END_TEST
+
+static void source_fails_script(struct fake *agent)
+{
+	uint32_t id;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE);
+	id = agent->id;
+	fake_check(agent,
+		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_CANCEL)->cancel->request == id);
+	fake_expect_end(agent);
+}
+
+static ptrdiff_t failing_source(void *user, void *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	return *(ptrdiff_t *)user;
+}
+
+START_TEST(test_source_fails)
+{
+	ptrdiff_t result = _i ? (ptrdiff_t)PROVIUM_CHUNK + 1 : -EIO;
+
+	connection = fake_connect(&fake, source_fails_script);
+	ck_assert_int_eq(provium_write_file(connection, "/x", NULL, failing_source, &result, 5000,
+					    NULL, &error),
+			 -1);
+	if (_i) {
+		check_error(PROVIUM_INVALID, "262145 bytes of at most 262144");
+	} else {
+		check_error(PROVIUM_HOST, "/x: write: its source: Input/output error");
+		ck_assert_int_eq(error.os_errno, EIO);
+	}
+	disconnect();
+}
+END_TEST
+
+/* Neither acknowledges nor answers. */
+static void stuck_script(struct fake *agent)
+{
+	const Provium__V1__Message *message;
+	uint32_t id;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE);
+	id = agent->id;
+	do {
+		message = fake_receive(agent);
+	} while (message && message->body_case == PROVIUM__V1__MESSAGE__BODY_WRITE_DATA);
+	fake_check(agent, message && message->body_case == PROVIUM__V1__MESSAGE__BODY_CANCEL &&
+				  message->cancel->request == id);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_write_times_out)
+{
+	struct pattern pattern = { .size = _i ? MIB(100) : 10 };
+
+	connection = fake_connect(&fake, stuck_script);
+	ck_assert_int_eq(provium_write_file(connection, "/x", NULL, from_pattern, &pattern, 60,
+					    NULL, &error),
+			 -1);
+	check_error(PROVIUM_TIMED_OUT, "/x: write: timed out after 60 ms");
+	ck_assert_uint_le(pattern.at, PROVIUM_WRITE_WINDOW);
+	disconnect();
+}
+END_TEST
+
+static void ack_too_much(struct fake *agent)
+{
+	fake_ack(agent, 0, UINT64_MAX);
+}
+
+static void ack_backwards(struct fake *agent)
+{
+	while (!fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->last)
+		continue;
+	fake_ack(agent, 0, 5);
+	fake_ack(agent, 0, 4);
+}
+
+static void early_ok(struct fake *agent)
+{
+	fake_ok(agent, 0, 0);
+}
+
+static void short_ok(struct fake *agent)
+{
+	while (!fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->last)
+		continue;
+	fake_ok(agent, 0, 4);
+}
+
+static void data_for_write(struct fake *agent)
+{
+	fake_data(agent, 0, 0, "abc", 3);
+}
+
+static const struct {
+	void (*reply)(struct fake *agent);
+	const char *why;
+	/* Whether the source waits for the reply instead of ending. */
+	bool endless;
+} wrong_writes[] = {
+	{ ack_too_much, "18446744073709551615 bytes written of", true },
+	{ ack_backwards, "4 bytes written of 5", false },
+	{ early_ok, "done with 0 bytes of", true },
+	{ short_ok, "done with 4 bytes of 5", false },
+	{ data_for_write, "message 130", true },
+};
+
+static void wrong_write_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE);
+	wrong_writes[agent->number].reply(agent);
+	while (fake_receive(agent))
+		continue;
+}
+
+START_TEST(test_wrong_write)
+{
+	struct pattern pattern = { .size = wrong_writes[_i].endless ? MIB(100) : 5 };
+
+	fake.number = _i;
+	fake.lenient = true;
+	connection = fake_connect(&fake, wrong_write_script);
+	ck_assert_int_eq(provium_write_file(connection, "/x", NULL, from_pattern, &pattern, 5000,
+					    NULL, &error),
+			 -1);
+	check_error(PROVIUM_PROTOCOL, "reply to \"write\"");
+	check_error(PROVIUM_PROTOCOL, wrong_writes[_i].why);
+	disconnect();
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* Copying */
+
+static char directory[128];
+static char host_file[160];
+static uint64_t progress_done;
+static uint64_t progress_total;
+
+static void make_directory(void)
+{
+	const char *base = getenv("TMPDIR");
+
+	snprintf(directory, sizeof(directory), "%s/lib-file-XXXXXX", base ? base : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(host_file, sizeof(host_file), "%s/file", directory);
+	umask(022);
+}
+
+static unsigned int count_files(void)
+{
+	DIR *dir = opendir(directory);
+	unsigned int count = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count - 2;
+}
+
+static void remove_directory(void)
+{
+	unlink(host_file);
+	ck_assert_int_eq(rmdir(directory), 0);
+}
+
+static void put_file(const char *content, mode_t mode)
+{
+	int fd = open(host_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, content, strlen(content)), (ssize_t)strlen(content));
+	ck_assert_int_eq(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void check_file(const char *content, mode_t mode)
+{
+	char text[64] = "";
+	struct stat status;
+	int fd = open(host_file, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_ge(read(fd, text, sizeof(text) - 1), 0);
+	ck_assert_str_eq(text, content);
+	ck_assert_int_eq(fstat(fd, &status), 0);
+	ck_assert_int_eq(status.st_mode & 07777, mode);
+	close(fd);
+}
+
+static void on_progress(void *user, uint64_t done, uint64_t total)
+{
+	(void)user;
+	ck_assert_uint_gt(done, progress_done);
+	progress_done = done;
+	progress_total = total;
+}
+
+static const struct provium_copy_options with_progress = { .progress = on_progress };
+
+static void push_script(struct fake *agent)
+{
+	const Provium__V1__WriteFile *body;
+
+	fake_ready(agent);
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE)->write_file;
+	fake_check(agent, is(body->path, "/target") && body->atomic);
+	fake_check(agent, body->has_mode && body->mode == 04751);
+	fake_check(agent,
+		   is(fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->data,
+		      "content"));
+	fake_check(agent,
+		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->last);
+	fake_ok(agent, 0, 7);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_push)
+{
+	put_file("content", 04751);
+	connection = fake_connect(&fake, push_script);
+	check_ok(provium_push(connection, host_file, "/target", &with_progress, 5000, &error));
+	ck_assert_uint_eq(progress_done, 7);
+	ck_assert_uint_eq(progress_total, 7);
+	disconnect();
+}
+END_TEST
+
+static void ready_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_expect_end(agent);
+}
+
+/* Nothing of these reaches the agent. */
+START_TEST(test_push_refused)
+{
+	connection = fake_connect(&fake, ready_script);
+	ck_assert_int_eq(provium_push(connection, host_file, "/target", NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, host_file);
+	ck_assert_int_eq(error.os_errno, ENOENT);
+	ck_assert_int_eq(provium_push(connection, directory, "/target", NULL, 5000, &error), -1);
+	check_error(PROVIUM_INVALID, "is a directory, not a regular file");
+	ck_assert_int_eq(mkfifo(host_file, 0600), 0);
+	ck_assert_int_eq(provium_push(connection, host_file, "/target", NULL, 5000, &error), -1);
+	check_error(PROVIUM_INVALID, "is special");
+	disconnect();
+}
+END_TEST
+
+/* agent->number: what STAT says is the mode; 0: the agent has no STAT. */
+static void pull_script(struct fake *agent)
+{
+	uint32_t code = PROVIUM__V1__MESSAGE__BODY_STAT;
+	Provium__V1__Message message;
+	Provium__V1__Ready ready;
+	Provium__V1__StatResult result = PROVIUM__V1__STAT_RESULT__INIT;
+
+	fake_ready_message(&message, &ready);
+	if (agent->number) {
+		ready.n_requests = 1;
+		ready.requests = &code;
+	}
+	fake_send(agent, &message);
+	if (agent->number) {
+		fake_check(agent,
+			   is(fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_STAT)->stat->path,
+			      "/source"));
+		provium__v1__message__init(&message);
+		result.mode = (uint32_t)agent->number;
+		result.size = 100;
+		message.has_id = true;
+		message.id = agent->id;
+		message.body_case = PROVIUM__V1__MESSAGE__BODY_STAT_RESULT;
+		message.stat_result = &result;
+		fake_send(agent, &message);
+	}
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
+	fake_data(agent, 0, 0, "con", 3);
+	fake_data(agent, 0, 3, "tent", 4);
+	fake_ok(agent, 0, 7);
+	fake_expect_end(agent);
+}
+
+static const struct {
+	int number;
+	mode_t mode;
+	uint64_t total;
+} pulls[] = {
+	{ 0, 0644, 0 },
+	{ S_IFREG | 0751, 0751, 100 },
+	/* Set-id bits count for another user here. */
+	{ S_IFREG | 06755, 0755, 100 },
+	/* A device has a size and a mode of no use. */
+	{ S_IFCHR | 0666, 0644, 0 },
+};
+
+START_TEST(test_pull)
+{
+	put_file("old content", 0600);
+	fake.number = pulls[_i].number;
+	connection = fake_connect(&fake, pull_script);
+	check_ok(provium_pull(connection, "/source", host_file, &with_progress, 5000, &error));
+	check_file("content", pulls[_i].mode);
+	ck_assert_uint_eq(count_files(), 1);
+	ck_assert_uint_eq(progress_done, 7);
+	ck_assert_uint_eq(progress_total, pulls[_i].total);
+	disconnect();
+}
+END_TEST
+
+START_TEST(test_pull_to_working_directory)
+{
+	connection = fake_connect(&fake, pull_script);
+	ck_assert_int_eq(chdir(directory), 0);
+	check_ok(provium_pull(connection, "/source", "file", NULL, 5000, &error));
+	ck_assert_int_eq(chdir("/"), 0);
+	check_file("content", 0644);
+	disconnect();
+}
+END_TEST
+
+static void missing_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
+	fake_data(agent, 0, 0, "con", 3);
+	fake_error(agent, 0, PROVIUM__V1__ERROR_CODE__ERROR_OS, 5, "EIO", "read", "bad disk");
+	fake_expect_end(agent);
+}
+
+/* What was there stays, and nothing is left beside it. */
+START_TEST(test_pull_fails_in_guest)
+{
+	put_file("old content", 0600);
+	connection = fake_connect(&fake, missing_script);
+	ck_assert_int_eq(provium_pull(connection, "/source", host_file, NULL, 5000, &error), -1);
+	check_error(PROVIUM_GUEST, "/source: bad disk (read: EIO)");
+	check_file("old content", 0600);
+	ck_assert_uint_eq(count_files(), 1);
+	disconnect();
+}
+END_TEST
+
+static void cancelled_pull_script(struct fake *agent)
+{
+	uint32_t id;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
+	id = agent->id;
+	fake_data(agent, 0, 0, "content", 7);
+	fake_check(agent,
+		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_CANCEL)->cancel->request == id);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_pull_disk_full)
+{
+	connection = fake_connect(&fake, cancelled_pull_script);
+	seam.write_errno = ENOSPC;
+	seam.write_room = 3;
+	ck_assert_int_eq(provium_pull(connection, "/source", host_file, NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "file: write: No space left on device");
+	ck_assert_int_eq(error.os_errno, ENOSPC);
+	ck_assert_uint_eq(count_files(), 0);
+	disconnect();
+}
+END_TEST
+
+START_TEST(test_pull_times_out)
+{
+	connection = fake_connect(&fake, cancelled_pull_script);
+	ck_assert_int_eq(provium_pull(connection, "/source", host_file, NULL, 60, &error), -1);
+	check_error(PROVIUM_TIMED_OUT, "/source: read: timed out");
+	ck_assert_uint_eq(count_files(), 0);
+	disconnect();
+}
+END_TEST
+
+/* Refused before the agent is asked. */
+START_TEST(test_pull_target)
+{
+	char path[5000];
+
+	connection = fake_connect(&fake, ready_script);
+	ck_assert_int_eq(provium_pull(connection, "/source", directory, NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "name the file: Is a directory");
+	ck_assert_int_eq(provium_pull(connection, "/source", "", NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "No such file");
+	snprintf(path, sizeof(path), "%s/none/file", directory);
+	ck_assert_int_eq(provium_pull(connection, "/source", path, NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "cannot make a file beside it: No such file");
+	ck_assert_int_eq(provium_pull(connection, "/source", "/dev/null", NULL, 5000, &error), -1);
+	check_error(PROVIUM_INVALID, "/dev/null is special");
+	ck_assert_int_eq(symlink("/dev/null", host_file), 0);
+	ck_assert_int_eq(provium_pull(connection, "/source", host_file, NULL, 5000, &error), -1);
+	check_error(PROVIUM_INVALID, "symbolic link");
+	memset(path, 'p', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	ck_assert_int_eq(provium_pull(connection, "/source", path, NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "File name too long");
+	ck_assert_uint_eq(count_files(), 1);
+	disconnect();
+}
+END_TEST
+
+static TCase *read_cases(void)
+{
+	TCase *tcase = unit_counted_case("read");
+
+	tcase_add_loop_test(tcase, test_read, 0, 2);
+	tcase_add_test(tcase, test_sink_stops);
+	tcase_add_test(tcase, test_read_memory);
+	tcase_add_test(tcase, test_read_memory_limit);
+	tcase_add_loop_test(tcase, test_wrong_read, 0, ARRAY_SIZE(wrong_reads));
+	return tcase;
+}
+
+static TCase *write_cases(void)
+{
+	TCase *tcase = unit_counted_case("write");
+
+	tcase_set_timeout(tcase, 30);
+	tcase_add_test(tcase, test_write);
+	tcase_add_test(tcase, test_write_window);
+	tcase_add_test(tcase, test_write_fails_in_guest);
+	tcase_add_loop_test(tcase, test_source_fails, 0, 2);
+	tcase_add_loop_test(tcase, test_write_times_out, 0, 2);
+	tcase_add_loop_test(tcase, test_wrong_write, 0, ARRAY_SIZE(wrong_writes));
+	return tcase;
+}
+
+static TCase *copy_cases(void)
+{
+	TCase *tcase = unit_counted_case("copy");
+
+	tcase_add_checked_fixture(tcase, make_directory, remove_directory);
+	tcase_add_test(tcase, test_push);
+	tcase_add_test(tcase, test_push_refused);
+	tcase_add_loop_test(tcase, test_pull, 0, ARRAY_SIZE(pulls));
+	tcase_add_test(tcase, test_pull_to_working_directory);
+	tcase_add_test(tcase, test_pull_fails_in_guest);
+	tcase_add_test(tcase, test_pull_disk_full);
+	tcase_add_test(tcase, test_pull_times_out);
+	tcase_add_test(tcase, test_pull_target);
+	return tcase;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("lib-file");
+
+	suite_add_tcase(suite, read_cases());
+	suite_add_tcase(suite, write_cases());
+	suite_add_tcase(suite, copy_cases());
+	return unit_run(suite);
+}
