@@ -122,8 +122,12 @@ int device_set_memory(struct device *device, const struct memory_region_info *in
 		struct ring *ring = &device->rings[i];
 		struct reason why;
 
-		if (ring->started && !device->broken && ring_place(device, ring, &why) < 0)
-			device_break(device, i, &why);
+		if (!ring->started || ring_place(device, ring, &why) == 0)
+			continue;
+		/* What the queue points to is no longer mapped. */
+		ring->base = ring->queue.next_available;
+		ring->started = false;
+		device_break(device, i, &why);
 	}
 	return 0;
 }
