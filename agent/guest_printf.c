@@ -16,13 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef PRINTF_TEST
-#include "guest_printf.h"
-#else
-#define guest_vsnprintf vsnprintf
-#define guest_snprintf  snprintf
-#endif
-
 struct output {
 	char *place;
 	/* With the NUL. */
@@ -225,7 +218,7 @@ static bool convert(struct output *output, const struct conversion *conversion,
 	}
 }
 
-int guest_vsnprintf(char *place, size_t size, const char *format, va_list list)
+int vsnprintf(char *place, size_t size, const char *format, va_list list)
 {
 	struct output output = { place, size, 0 };
 	struct arguments arguments;
@@ -250,13 +243,13 @@ int guest_vsnprintf(char *place, size_t size, const char *format, va_list list)
 	return output.length > INT_MAX ? -1 : (int)output.length;
 }
 
-int guest_snprintf(char *place, size_t size, const char *format, ...)
+int snprintf(char *place, size_t size, const char *format, ...)
 {
 	va_list list;
 	int length;
 
 	va_start(list, format);
-	length = guest_vsnprintf(place, size, format, list);
+	length = vsnprintf(place, size, format, list);
 	va_end(list);
 	return length;
 }

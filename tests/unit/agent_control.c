@@ -1,0 +1,690 @@
+/* The life of a connection: READY, PING, INFO, CANCEL, SHUTDOWN, and frames that are none. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/connection.h"
+#include "agent_harness.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "proto/limits.h"
+#include "unit.h"
+
+/* ------------------------------------------------------------------------------------------- */
+/* READY */
+
+START_TEST(ready_comes_first)
+{
+	const Provium__V1__Ready *ready;
+	struct client other;
+	struct utsname system;
+
+	uname(&system);
+	client_connect_silent(&other);
+	ready = client_expect(&other, BODY(READY))->ready;
+	ck_assert_uint_eq(ready->protocol_major, PROVIUM_PROTOCOL_MAJOR);
+	ck_assert_uint_eq(ready->protocol_minor, PROVIUM_PROTOCOL_MINOR);
+	ck_assert_str_eq(ready->arch, system.machine);
+	ck_assert_str_eq(ready->kernel_release, system.release);
+	ck_assert_uint_eq(strlen(ready->boot_id), 36);
+	ck_assert_int_eq(ready->pid, getpid());
+	ck_assert_uint_eq(ready->max_frame, PROVIUM_MAX_FRAME);
+	ck_assert(!ready->has_restarts && !ready->restart_reason && !ready->init_error);
+	ck_assert(!ready->has_init_started_ns && !ready->has_listening_ns);
+	client_close(&other);
+}
+END_TEST
+
+START_TEST(ready_tells_the_configuration)
+{
+	const Provium__V1__Ready *ready;
+
+	agent_config.restarts = 3;
+	agent_config.restart_reason = "killed by \xff signal 9";
+	agent_config.init_error_path = "/sbin/\xffinit";
+	agent_config.init_error = ENOENT;
+	agent_config.init_started_ns = 5;
+	agent_config.listening_ns = 6;
+	agent_start();
+	client_connect_silent(&client);
+	ready = client_expect(&client, BODY(READY))->ready;
+	ck_assert_uint_eq(ready->restarts, 3);
+	/* A string of the schema is UTF-8; a path is not. */
+	ck_assert_str_eq(ready->restart_reason, "killed by ? signal 9");
+	ck_assert_uint_eq(ready->init_error->path.len, strlen("/sbin/\xffinit"));
+	ck_assert_int_eq(ready->init_error->os_errno, ENOENT);
+	ck_assert_uint_eq(ready->init_started_ns, 5);
+	ck_assert_uint_eq(ready->listening_ns, 6);
+	agent_stop_connected();
+}
+END_TEST
+
+/* What READY lists is served, and nothing else is. */
+START_TEST(ready_lists_what_is_served)
+{
+	const Provium__V1__Ready *ready;
+	bool served[128] = { false };
+	struct client other;
+
+	client_connect_silent(&other);
+	ready = client_expect(&other, BODY(READY))->ready;
+	for (size_t i = 0; i < ready->n_requests; i++)
+		served[ready->requests[i]] = true;
+	client_close(&other);
+	ck_assert(served[BODY(PING)] && served[BODY(EXEC)] && served[BODY(WRITE_DATA)]);
+	/* Nobody has said how. */
+	ck_assert(!served[BODY(SHUTDOWN)]);
+
+	for (uint32_t code = 1; code < 128; code++) {
+		/* id 9, and the body: a message of no fields. */
+		uint8_t frame[16] = { 0, 0, 0, 0, 0x80, 0x01, 9 };
+		size_t size = 7;
+		const Provium__V1__Message *reply;
+
+		if (code == 16 || code == BODY(WRITE_DATA))
+			continue;
+		frame[size++] = (uint8_t)((code << 3 | 2) & 0x7f) | (code >= 16 ? 0x80 : 0);
+		if (code >= 16)
+			frame[size++] = (uint8_t)(code >> 4);
+		frame[size++] = 0;
+		frame_put_header(frame, (uint32_t)(size - FRAME_HEADER));
+		client_send_bytes(&client, frame, size);
+		reply = client_receive(&client);
+		ck_assert_ptr_nonnull(reply);
+		ck_assert_uint_eq(reply->id, 9);
+		if (served[code])
+			ck_assert(reply->body_case != BODY(ERROR) ||
+				  reply->error->code == CODE(INVALID));
+		else
+			ck_assert(reply->body_case == BODY(ERROR) &&
+				  (reply->error->code == CODE(UNSUPPORTED) ||
+				   reply->error->code == CODE(UNKNOWN_MESSAGE)));
+	}
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* PING, INFO */
+
+static uint32_t send_ping(struct client *to, const void *payload, size_t size)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+
+	ping.has_payload = payload != NULL;
+	ping.payload = (ProtobufCBinaryData){ size, (uint8_t *)(uintptr_t)payload };
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	return client_send(to, &message);
+}
+
+START_TEST(ping_echoes)
+{
+	static uint8_t payload[PROVIUM_MAX_PING];
+	const Provium__V1__Message *reply;
+	uint32_t id;
+
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (uint8_t)(i * 7);
+	id = send_ping(&client, payload, sizeof(payload));
+	reply = client_expect(&client, BODY(PONG));
+	ck_assert_uint_eq(reply->id, id);
+	ck_assert_uint_eq(reply->pong->payload.len, sizeof(payload));
+	ck_assert_mem_eq(reply->pong->payload.data, payload, sizeof(payload));
+
+	send_ping(&client, "", 0);
+	reply = client_expect(&client, BODY(PONG));
+	ck_assert(reply->pong->has_payload && reply->pong->payload.len == 0);
+	send_ping(&client, NULL, 0);
+	ck_assert(!client_expect(&client, BODY(PONG))->pong->has_payload);
+}
+END_TEST
+
+START_TEST(ping_too_long)
+{
+	static uint8_t payload[PROVIUM_MAX_PING + 1];
+	uint32_t id = send_ping(&client, payload, sizeof(payload));
+
+	client_expect_error(&client, id, CODE(LIMIT), "PING: payload: 65537 bytes; at most 65536");
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(info_counts)
+{
+	Provium__V1__InfoResult before = client_info(&client), after;
+	struct client other;
+	struct outcome outcome;
+
+	ck_assert_uint_gt(before.uptime_ns, 0);
+	ck_assert_uint_gt(before.memory_total, before.memory_free);
+	ck_assert_uint_gt(before.resident_bytes, 4096);
+	ck_assert_uint_eq(before.connections, 1);
+	client_connect(&other);
+	client_run(&other, "true", &outcome);
+	outcome_expect_exit(&outcome, 0);
+	after = client_info(&client);
+	ck_assert_uint_eq(after.connections, 2);
+	ck_assert_uint_eq(after.commands_started, before.commands_started + 1);
+	ck_assert_uint_eq(after.commands_running, 0);
+	/* READY, EXEC_RESULT and INFO_RESULT. */
+	ck_assert_uint_eq(after.frames_sent, before.frames_sent + 3);
+	ck_assert_uint_eq(after.frames_received, before.frames_received + 2);
+	ck_assert_uint_gt(after.bytes_sent, before.bytes_sent);
+	ck_assert_uint_gt(after.bytes_received, before.bytes_received);
+	/* Both of its ends are in this process. */
+	ck_assert_uint_eq(after.open_fds, before.open_fds + 2);
+	client_close(&other);
+	eventually(client_info(&client).connections == 1);
+	ck_assert_uint_eq(client_info(&client).open_fds, before.open_fds);
+}
+END_TEST
+
+/* The agent's own fds are out of the way of what a test opens. */
+START_TEST(own_fds_are_high)
+{
+	struct outcome outcome;
+	uint32_t id = client_shell(&client, "read -r line </dev/zero");
+	char path[64];
+	int lowest = dup(0);
+
+	for (int fd = 0; fd < 64; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (access(path, F_OK) < 0)
+			continue;
+		/* The test's own: its socket and pipes. */
+		ck_assert_int_lt(fd, lowest + 8);
+	}
+	close(lowest);
+	client_expect_ok(&client, client_cancel(&client, id));
+	client_collect(&client, id, &outcome);
+	ck_assert_int_eq(outcome.result.outcome, PROVIUM__V1__OUTCOME__OUTCOME_CANCELLED);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* Frames and messages that are wrong */
+
+START_TEST(lengths)
+{
+	static const struct {
+		uint32_t length;
+		const char *text;
+	} cases[] = {
+		{ 0, "frame of length 0" },
+		{ PROVIUM_MAX_FRAME + 1, "frame of 16777217 bytes; at most 16777216" },
+		{ UINT32_MAX, "frame of 4294967295 bytes" },
+	};
+	uint8_t header[FRAME_HEADER];
+	struct client other;
+
+	frame_put_header(header, cases[_i].length);
+	client_connect(&other);
+	client_send_bytes(&other, header, sizeof(header));
+	client_expect_error(&other, 0, CODE(INVALID), cases[_i].text);
+	client_expect_end(&other);
+	client_close(&other);
+	client_ping(&client);
+}
+END_TEST
+
+/* A frame of one byte is no message, and closes; the longest one is taken. */
+START_TEST(shortest_and_longest_frame)
+{
+	cleanup_free uint8_t *longest = calloc(1, FRAME_HEADER + PROVIUM_MAX_FRAME);
+	uint8_t shortest[FRAME_HEADER + 1] = { 1, 0, 0, 0, 0xff };
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+	struct client other;
+
+	client_connect(&other);
+	client_send_bytes(&other, shortest, sizeof(shortest));
+	client_expect_error(&other, 0, CODE(INVALID), "no message");
+	client_expect_end(&other);
+	client_close(&other);
+
+	message.has_id = true;
+	message.id = 77;
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	ping.has_payload = true;
+	ping.payload.len = PROVIUM_MAX_FRAME;
+	ping.payload.data = longest;
+	ping.payload.len -= message_frame_size(&message) - FRAME_HEADER - PROVIUM_MAX_FRAME;
+	ck_assert_uint_eq(message_frame_size(&message), FRAME_HEADER + PROVIUM_MAX_FRAME);
+	client_send(&client, &message);
+	client_expect_error(&client, 77, CODE(LIMIT), "PING: payload");
+	client_ping(&client);
+}
+END_TEST
+
+/* The connection ends at every byte of a frame: at a frame's border that is nothing special. */
+START_TEST(cut_frames)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+	uint8_t frame[64];
+	size_t size;
+
+	message.has_id = true;
+	message.id = 1;
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	ping.has_payload = true;
+	ping.payload = BYTES("some bytes to be cut");
+	size = message_frame_size(&message);
+	ck_assert_uint_le(size, sizeof(frame));
+	message_frame_pack(&message, frame);
+
+	for (size_t cut = 0; cut <= size; cut++) {
+		struct client other;
+
+		client_connect(&other);
+		client_send_bytes(&other, frame, cut);
+		shutdown(other.fd, SHUT_WR);
+		if (cut > 0 && cut < size)
+			client_expect_error(&other, 0, CODE(INVALID), "inside a frame");
+		else if (cut == size)
+			ck_assert_uint_eq(client_expect(&other, BODY(PONG))->id, 1);
+		client_expect_end(&other);
+		client_close(&other);
+	}
+	eventually(client_info(&client).connections == 1);
+}
+END_TEST
+
+/* A frame that comes a byte at a time, and many in one write. */
+START_TEST(pieces_and_batches)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+	uint8_t frames[100 * 16];
+	size_t size, filled = 0;
+
+	message.has_id = true;
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	for (message.id = 1; message.id <= 100; message.id++) {
+		size = message_frame_size(&message);
+		ck_assert_uint_le(filled + size, sizeof(frames));
+		message_frame_pack(&message, frames + filled);
+		filled += size;
+	}
+	client_send_bytes(&client, frames, filled);
+	for (uint32_t id = 1; id <= 100; id++)
+		ck_assert_uint_eq(client_expect(&client, BODY(PONG))->id, id);
+
+	for (size_t i = 0; i < filled; i++) {
+		client_send_bytes(&client, frames + i, 1);
+		if (i % 10 == 0)
+			usleep(100);
+	}
+	for (uint32_t id = 1; id <= 100; id++)
+		ck_assert_uint_eq(client_expect(&client, BODY(PONG))->id, id);
+}
+END_TEST
+
+START_TEST(garbage)
+{
+	unsigned int seed = (unsigned int)_i;
+	uint8_t bytes[4096];
+	struct client other;
+
+	client_connect(&other);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)rand_r(&seed);
+	/* Frames of a length that will do, so that the decoder has its share. */
+	for (size_t i = 0; i + 64 <= sizeof(bytes); i += 64)
+		frame_put_header(bytes + i, 60);
+	(void)!send(other.fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
+	shutdown(other.fd, SHUT_WR);
+	while (client_receive(&other))
+		;
+	client_close(&other);
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(no_body)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	uint32_t id = client_send(&client, &message);
+
+	client_expect_error(&client, id, CODE(UNKNOWN_MESSAGE), "no body");
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(unknown_body)
+{
+	/* id 5, and field 100 with no bytes. */
+	static const uint8_t frame[] = { 6, 0, 0, 0, 0x80, 0x01, 5, 0xa2, 0x06, 0 };
+
+	client_send_bytes(&client, frame, sizeof(frame));
+	client_expect_error(&client, 5, CODE(UNKNOWN_MESSAGE), "code 100");
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(not_a_request)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ok ok = PROVIUM__V1__OK__INIT;
+	uint32_t id;
+
+	message.body_case = BODY(OK);
+	message.ok = &ok;
+	id = client_send(&client, &message);
+	client_expect_error(&client, id, CODE(UNSUPPORTED), "OK is not a request");
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(id_0)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+
+	message.has_id = true;
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	client_send(&client, &message);
+	client_expect_error(&client, 0, CODE(INVALID), "id 0");
+	client_expect_end(&client);
+}
+END_TEST
+
+/* A field that only a newer agent knows must not be passed over. */
+START_TEST(unknown_field)
+{
+	/* id 6, PING with field 9 set to 1. */
+	static const uint8_t frame[] = { 7, 0, 0, 0, 0x80, 0x01, 6, 0x6a, 2, 0x48, 1 };
+
+	client_send_bytes(&client, frame, sizeof(frame));
+	client_expect_error(&client, 6, CODE(UNSUPPORTED), "PING: field 9");
+	client_ping(&client);
+}
+END_TEST
+
+/* Small on the wire and large decoded: refused by its id, and nothing else ends. */
+START_TEST(decoder_limit)
+{
+	enum {
+		COUNT = 100000
+	};
+	cleanup_free uint8_t *frame = malloc(FRAME_HEADER + 16 + 2 * COUNT);
+	size_t size = FRAME_HEADER;
+	size_t inner = 2 * COUNT;
+
+	ck_assert_ptr_nonnull(frame);
+	/* id 3, SYSCALL (5) of so many empty buffers (field 1). */
+	memcpy(frame + size, "\x80\x01\x03\x2a", 4);
+	size += 4;
+	for (; inner > 0x7f; inner >>= 7)
+		frame[size++] = (uint8_t)(inner & 0x7f) | 0x80;
+	frame[size++] = (uint8_t)inner;
+	for (int i = 0; i < COUNT; i++) {
+		frame[size++] = 0x0a;
+		frame[size++] = 0;
+	}
+	frame_put_header(frame, (uint32_t)(size - FRAME_HEADER));
+	client_send_bytes(&client, frame, size);
+	client_expect_error(&client, 3, CODE(LIMIT), "too large decoded");
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(id_in_flight)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+	uint32_t id = client_shell(&client, "sleep 100");
+	struct outcome outcome;
+
+	message.has_id = true;
+	message.id = id;
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	client_send(&client, &message);
+	client_expect_error(&client, id, CODE(BUSY), "in flight");
+	client_expect_ok(&client, client_cancel(&client, id));
+	client_collect(&client, id, &outcome);
+	/* It is free again. */
+	client_send(&client, &message);
+	ck_assert_uint_eq(client_expect(&client, BODY(PONG))->id, id);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* CANCEL, SHUTDOWN, ends */
+
+START_TEST(cancel_nothing)
+{
+	uint32_t id = client_cancel(&client, 12345);
+
+	client_expect_error(&client, id, CODE(NOT_FOUND), "12345");
+}
+END_TEST
+
+START_TEST(cancel_without_request)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Cancel cancel = PROVIUM__V1__CANCEL__INIT;
+	uint32_t id;
+
+	message.body_case = BODY(CANCEL);
+	message.cancel = &cancel;
+	id = client_send(&client, &message);
+	client_expect_error(&client, id, CODE(INVALID), "CANCEL: request: is absent");
+}
+END_TEST
+
+static int power_mode = -1;
+static bool power_sync;
+static unsigned int power_timeout_ms;
+static int power_result;
+
+static int take_power(int mode, bool sync, unsigned int sync_timeout_ms)
+{
+	power_mode = mode;
+	power_sync = sync;
+	power_timeout_ms = sync_timeout_ms;
+	errno = EOPNOTSUPP;
+	return power_result;
+}
+
+static uint32_t send_shutdown(struct client *to, const Provium__V1__Shutdown *shutdown)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	message.body_case = BODY(SHUTDOWN);
+	message.shutdown = (Provium__V1__Shutdown *)(uintptr_t)shutdown;
+	return client_send(to, &message);
+}
+
+START_TEST(shutdown_waits_for_the_host)
+{
+	Provium__V1__Shutdown shutdown = PROVIUM__V1__SHUTDOWN__INIT;
+	uint32_t id;
+
+	agent_config.power = take_power;
+	agent_start_connected();
+	client_shell(&client, "sleep 1000");
+	shutdown.has_mode = true;
+	shutdown.mode = PROVIUM__V1__SHUTDOWN__MODE__REBOOT;
+	shutdown.has_sync = true;
+	shutdown.has_sync_timeout_ms = true;
+	shutdown.sync_timeout_ms = 77;
+	id = send_shutdown(&client, &shutdown);
+	ck_assert_uint_eq(client_expect(&client, BODY(READY))->id, id);
+	client_expect_end(&client);
+	/* The host has not closed its end yet. */
+	ck_assert_int_eq(power_mode, -1);
+	client_close(&client);
+	eventually(power_mode == PROVIUM__V1__SHUTDOWN__MODE__REBOOT);
+	ck_assert(!power_sync);
+	ck_assert_uint_eq(power_timeout_ms, 77);
+	agent_stop();
+}
+END_TEST
+
+/* A host that never closes its end has 500 ms. */
+START_TEST(shutdown_does_not_wait_for_ever)
+{
+	Provium__V1__Shutdown shutdown = PROVIUM__V1__SHUTDOWN__INIT;
+
+	agent_config.power = take_power;
+	agent_start_connected();
+	send_shutdown(&client, &shutdown);
+	client_expect(&client, BODY(READY));
+	eventually(power_mode == PROVIUM__V1__SHUTDOWN__MODE__POWER_OFF);
+	ck_assert(power_sync);
+	ck_assert_uint_eq(power_timeout_ms, 5000);
+	agent_stop_connected();
+}
+END_TEST
+
+/* The agent goes on where the power does not go. */
+START_TEST(shutdown_fails)
+{
+	Provium__V1__Shutdown shutdown = PROVIUM__V1__SHUTDOWN__INIT;
+
+	power_result = -1;
+	agent_config.power = take_power;
+	agent_start_connected();
+	send_shutdown(&client, &shutdown);
+	client_expect(&client, BODY(READY));
+	client_close(&client);
+	eventually(power_mode == PROVIUM__V1__SHUTDOWN__MODE__POWER_OFF);
+	client_connect(&client);
+	client_ping(&client);
+	agent_stop_connected();
+}
+END_TEST
+
+START_TEST(shutdown_of_an_unknown_mode)
+{
+	Provium__V1__Shutdown shutdown = PROVIUM__V1__SHUTDOWN__INIT;
+	uint32_t id;
+
+	agent_config.power = take_power;
+	agent_start_connected();
+	shutdown.has_mode = true;
+	shutdown.mode = 4;
+	id = send_shutdown(&client, &shutdown);
+	client_expect_error(&client, id, CODE(INVALID), "SHUTDOWN: mode: 4 is out of range");
+	client_ping(&client);
+	agent_stop_connected();
+	ck_assert_int_eq(power_mode, -1);
+}
+END_TEST
+
+START_TEST(shutdown_that_is_not_served)
+{
+	Provium__V1__Shutdown shutdown = PROVIUM__V1__SHUTDOWN__INIT;
+	uint32_t id = send_shutdown(&client, &shutdown);
+
+	client_expect_error(&client, id, CODE(UNSUPPORTED), "SHUTDOWN is not served");
+	client_ping(&client);
+}
+END_TEST
+
+START_TEST(one_connection)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	agent_config.connection_fd = pair[0];
+	client_adopt(&client, pair[1]);
+	shutdown(client.fd, SHUT_WR);
+	ck_assert_int_eq(server_run(&agent_config), 0);
+	client_expect(&client, BODY(READY));
+	client_expect_end(&client);
+	client_close(&client);
+}
+END_TEST
+
+START_TEST(many_connections)
+{
+	enum {
+		COUNT = 200
+	};
+	struct client clients[COUNT];
+
+	for (int i = 0; i < COUNT; i++)
+		client_connect(&clients[i]);
+	for (int i = 0; i < COUNT; i++)
+		client_ping(&clients[i]);
+	for (int i = 0; i < COUNT; i++)
+		client_close(&clients[i]);
+	eventually(client_info(&client).connections == 1);
+}
+END_TEST
+
+START_TEST(connect_and_vanish)
+{
+	for (int i = 0; i < 300; i++) {
+		struct client other;
+
+		client_connect_silent(&other);
+		client_close(&other);
+	}
+	eventually(client_info(&client).connections == 1);
+	client_ping(&client);
+}
+END_TEST
+
+static Suite *control_suite(void)
+{
+	Suite *suite = suite_create("agent: connections");
+	TCase *alone = unit_counted_case("configured");
+	TCase *connected = unit_counted_case("connected");
+
+	tcase_add_test(alone, ready_tells_the_configuration);
+	tcase_add_test(alone, shutdown_waits_for_the_host);
+	tcase_add_test(alone, shutdown_does_not_wait_for_ever);
+	tcase_add_test(alone, shutdown_fails);
+	tcase_add_test(alone, shutdown_of_an_unknown_mode);
+	tcase_add_test(alone, one_connection);
+	tcase_set_timeout(alone, 60);
+	suite_add_tcase(suite, alone);
+
+	tcase_add_checked_fixture(connected, agent_start_connected, agent_stop_connected);
+	tcase_add_test(connected, ready_comes_first);
+	tcase_add_test(connected, ready_lists_what_is_served);
+	tcase_add_test(connected, ping_echoes);
+	tcase_add_test(connected, ping_too_long);
+	tcase_add_test(connected, info_counts);
+	tcase_add_test(connected, own_fds_are_high);
+	tcase_add_loop_test(connected, lengths, 0, 3);
+	tcase_add_test(connected, shortest_and_longest_frame);
+	tcase_add_test(connected, cut_frames);
+	tcase_add_test(connected, pieces_and_batches);
+	tcase_add_loop_test(connected, garbage, 0, 20);
+	tcase_add_test(connected, no_body);
+	tcase_add_test(connected, unknown_body);
+	tcase_add_test(connected, not_a_request);
+	tcase_add_test(connected, id_0);
+	tcase_add_test(connected, unknown_field);
+	tcase_add_test(connected, decoder_limit);
+	tcase_add_test(connected, id_in_flight);
+	tcase_add_test(connected, cancel_nothing);
+	tcase_add_test(connected, cancel_without_request);
+	tcase_add_test(connected, shutdown_that_is_not_served);
+	tcase_add_test(connected, many_connections);
+	tcase_add_test(connected, connect_and_vanish);
+	tcase_set_timeout(connected, 60);
+	suite_add_tcase(suite, connected);
+	return suite;
+}
+
+int main(void)
+{
+	return unit_run(control_suite());
+}
