@@ -57,12 +57,23 @@ class AgentCase(unittest.TestCase):
         cls.process = subprocess.Popen([AGENT, "--listen", f"unix:{cls.path}", "--log", "info"],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=cls.log)
-        wait_until(lambda: os.path.exists(cls.path) or cls.process.poll() is not None,
-                   "the agent makes its socket")
+        wait_until(cls.listens, "the agent listens")
         with Client(cls.path) as client:
             cls.server = client.ready.pid
+            wait_until(lambda: client.call("info").body.connections == 1, "no other is open")
             # Without this connection.
             cls.fds = cls.count_fds() - 1
+
+    @classmethod
+    def listens(cls):
+        if cls.process.poll() is not None:
+            raise AssertionError(f"the agent ended with status {cls.process.returncode}")
+        try:
+            Client(cls.path).close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            # The name is there before the socket listens.
+            return False
+        return True
 
     @classmethod
     def tearDownClass(cls):
