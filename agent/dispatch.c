@@ -318,6 +318,13 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 	}
 	if (!rule->continues && !may_begin(session, message, rule))
 		return;
+	/* Beside the body; check_fields looks into it. */
+	if (message->base.n_unknown_fields > 0) {
+		reply_error(session, message->id, ERROR_UNSUPPORTED, NULL, 0,
+			    "%s: field %u of the message is not known to this agent", rule->name,
+			    message->base.unknown_fields[0].tag);
+		return;
+	}
 	if (!check_fields(body_of(message), rule->fields, rule->field_count, &failure)) {
 		if (rule->continues)
 			refuse_continued(session, message->id, rule, &failure);

@@ -216,6 +216,11 @@ class Unserved(AgentCase):
         data = b"\x6a\x02\x48\x01" + pb.Message(id=5).SerializeToString()
         self.assert_error(self.raw(client, 5, data), pb.ERROR_UNSUPPORTED)
 
+    def test_unknown_field_beside_a_known_request(self):
+        client = self.connect()
+        data = b"\xe0\x03\x01" + new_message("ping", 5).SerializeToString()
+        self.assert_error(self.raw(client, 5, data), pb.ERROR_UNSUPPORTED)
+
     def test_fields_that_are_not_served(self):
         client = self.connect()
         for fields in ({"uid": 0}, {"gid": 0}, {"groups": {}}, {"pty": {}}, {"nice": 1},
