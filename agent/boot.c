@@ -134,6 +134,8 @@ static void load_modules(void)
 		if (syscall(SYS_finit_module, modules.open[i].fd, "", 0) < 0 && errno != EEXIST) {
 			log_error("module %s: %m", modules.open[i].name);
 			modules.failed++;
+		} else {
+			log_debug("module %s is there", modules.open[i].name);
 		}
 		close_fd(modules.open[i].fd);
 	}
@@ -233,6 +235,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 		struct server_config *config)
 {
 	power_init(fds->sysrq);
+	log_debug("all files are open");
 	protect_from_oom_killer(fds->proc, config);
 	load_modules();
 	config->proc_fd = fds->proc;

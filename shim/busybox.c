@@ -50,8 +50,8 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 			     "nobody:x:65534:65534:nobody:/:/bin/false\n";
 static const char group[] = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
 
-/* Whether it is for this architecture and asks for no interpreter (elf(5)). */
-static bool is_static(int fd)
+/* elf(5) */
+bool busybox_is_static(int fd)
 {
 	Elf64_Ehdr header;
 
@@ -83,7 +83,7 @@ static int find_busybox(const char **path, struct provium_error *error)
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		cleanup_close int fd = open(places[i], O_RDONLY | O_CLOEXEC);
 
-		if (fd >= 0 && is_static(fd)) {
+		if (fd >= 0 && busybox_is_static(fd)) {
 			*path = places[i];
 			return steal_fd(&fd);
 		}

@@ -114,7 +114,9 @@ static int decompress(struct cpio *cpio, int fd, const char *path, uint64_t *siz
 	    archive_read_support_filter_zstd(archive) >= ARCHIVE_WARN &&
 	    archive_read_support_format_raw(archive) == ARCHIVE_OK &&
 	    archive_read_open_fd(archive, fd, CHUNK) == ARCHIVE_OK &&
-	    archive_read_next_header(archive, &entry) == ARCHIVE_OK) {
+	    archive_read_next_header(archive, &entry) == ARCHIVE_OK &&
+	    /* What is not recognised libarchive passes on as it is. */
+	    archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE) {
 		while ((count = archive_read_data(archive, data, sizeof(data))) > 0) {
 			if (cpio && cpio_data(cpio, data, (size_t)count, error) < 0)
 				return -1;
@@ -123,7 +125,7 @@ static int decompress(struct cpio *cpio, int fd, const char *path, uint64_t *siz
 	}
 	if (count < 0)
 		return error_set(error, PROVIUM_INVALID, 0, "cannot decompress module %s: %s", path,
-				 archive_error_string(archive));
+				 archive_error_string(archive) ?: "it is damaged");
 	return 0;
 }
 

@@ -3,8 +3,10 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/util.h"
@@ -13,6 +15,9 @@
 struct cpio {
 	struct archive *archive;
 	struct archive_entry *entry;
+	int fd;
+	/* Nothing more is written: what is incomplete gets neither padding nor an end. */
+	bool given_up;
 	/* Numbers the entries: the kernel takes two with one inode for hard links. */
 	uint32_t inode;
 };
@@ -27,35 +32,55 @@ static int fail(struct cpio *cpio, const char *what, struct provium_error *error
 			 os_errno > 0 ? "" : archive_error_string(cpio->archive));
 }
 
+static la_ssize_t write_out(struct archive *archive, void *user, const void *data, size_t size)
+{
+	const struct cpio *cpio = user;
+	ssize_t count;
+
+	if (cpio->given_up) {
+		archive_set_error(archive, ECANCELED, "given up");
+		return -1;
+	}
+	do
+		count = write(cpio->fd, data, size);
+	while (count < 0 && errno == EINTR);
+	if (count < 0)
+		archive_set_error(archive, errno, "write failed");
+	return count;
+}
+
 struct cpio *cpio_create(int fd, struct provium_error *error)
 {
 	struct cpio *cpio = calloc(1, sizeof(*cpio));
 
-	if (!cpio || !(cpio->archive = archive_write_new()) ||
-	    !(cpio->entry = archive_entry_new())) {
-		error_set(error, PROVIUM_HOST, ENOMEM, "cannot write an archive");
-	} else if (archive_write_set_format_cpio_newc(cpio->archive) != ARCHIVE_OK ||
-		   archive_write_add_filter_none(cpio->archive) != ARCHIVE_OK ||
-		   archive_write_set_bytes_per_block(cpio->archive, (int)KIB(64)) != ARCHIVE_OK ||
-		   archive_write_set_bytes_in_last_block(cpio->archive, CPIO_BLOCK) != ARCHIVE_OK ||
-		   archive_write_open_fd(cpio->archive, fd) != ARCHIVE_OK) {
-		fail(cpio, "an archive", error);
-	} else {
-		return cpio;
+	if (cpio) {
+		cpio->archive = archive_write_new();
+		cpio->entry = archive_entry_new();
 	}
-	cpio_destroy(cpio);
-	return NULL;
+	if (!cpio || !cpio->archive || !cpio->entry) {
+		error_set(error, PROVIUM_HOST, ENOMEM, "cannot write an archive");
+		cpio_destroy(cpio);
+		return NULL;
+	}
+	cpio->fd = fd;
+	if (archive_write_set_format_cpio_newc(cpio->archive) != ARCHIVE_OK ||
+	    archive_write_add_filter_none(cpio->archive) != ARCHIVE_OK ||
+	    archive_write_set_bytes_per_block(cpio->archive, (int)KIB(64)) != ARCHIVE_OK ||
+	    archive_write_set_bytes_in_last_block(cpio->archive, CPIO_BLOCK) != ARCHIVE_OK ||
+	    archive_write_open(cpio->archive, cpio, NULL, write_out, NULL) != ARCHIVE_OK) {
+		fail(cpio, "an archive", error);
+		cpio_destroy(cpio);
+		return NULL;
+	}
+	return cpio;
 }
 
 void cpio_destroy(struct cpio *cpio)
 {
 	if (!cpio)
 		return;
-	if (cpio->archive) {
-		/* What is incomplete gets no end; without a failure there is nothing to end. */
-		archive_write_fail(cpio->archive);
-		archive_write_free(cpio->archive);
-	}
+	cpio->given_up = true;
+	archive_write_free(cpio->archive);
 	archive_entry_free(cpio->entry);
 	free(cpio);
 }

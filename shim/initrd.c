@@ -197,11 +197,13 @@ static int check_compressed(const struct source *source, uint64_t offset,
 	    archive_read_support_format_raw(archive) != ARCHIVE_OK ||
 	    archive_read_open_fd(archive, source->fd, KIB(64)) != ARCHIVE_OK ||
 	    archive_read_next_header(archive, &entry) != ARCHIVE_OK ||
+	    /* The magic number alone is not enough for libarchive, which then passes all on. */
+	    archive_filter_code(archive, 0) == ARCHIVE_FILTER_NONE ||
 	    archive_read_data(archive, magic, sizeof(magic)) < 0)
 		result = error_set(error, PROVIUM_INVALID, 0,
 				   "initramfs %s: at byte %llu: cannot decompress (%s): %s",
 				   source->name, (unsigned long long)offset, compression->what,
-				   archive_error_string(archive));
+				   archive_error_string(archive) ?: "it is damaged");
 	else if (memcmp(magic, "070701", MAGIC_SIZE) != 0 &&
 		 memcmp(magic, "070702", MAGIC_SIZE) != 0)
 		result = error_set(
