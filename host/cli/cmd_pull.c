@@ -31,9 +31,9 @@ const struct command pull_command = {
 	.operands_min = 2,
 	.operands_max = OPERANDS_UNLIMITED,
 	.operand_completion = COMPLETE_FILE,
-	.description = "Copies each file SOURCE of the guest, with its permission bits, to TARGET "
-		       "on this machine, and leaves no half one there. TARGET may be a directory, "
-		       "and must be one where there are several sources.",
+	.description = "Copies each file SOURCE of the guest to TARGET on this machine, and leaves "
+		       "no half one there. TARGET may be a directory, and must be one where there "
+		       "are several sources.",
 	.options = options,
 	.options_size = sizeof(struct pull_options),
 	.run = run,

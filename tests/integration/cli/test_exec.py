@@ -1,0 +1,451 @@
+"""provium exec, push, pull and info with an agent on this machine: all that takes no guest."""
+
+import contextlib
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+import tap
+from provium import (Case, file_sha256, marked_processes, own_terminal, read_until, sha256, terminal)
+
+AGENT = os.environ["PROVIUM_AGENT"]
+
+UMASK = os.umask(0o022)
+os.umask(UMASK)
+
+
+class AgentCase(Case):
+    """With an agent that listens on a Unix socket."""
+
+    def setUp(self):
+        super().setUp()
+        self.socket = self.path("agent")
+        self.agent = subprocess.Popen([AGENT, "--listen", f"unix:{self.socket}"],
+                                      stdin=subprocess.DEVNULL, env=self.environment())
+        self.addCleanup(self.stop_agent)
+        end = time.monotonic() + 10
+        while not os.path.exists(self.socket):
+            self.assertIsNone(self.agent.poll())
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+        self.at = ["--connect", f"agent-unix:{self.socket}"]
+        self.idle = len(marked_processes())
+
+    def stop_agent(self):
+        self.agent.terminate()
+        self.agent.wait(timeout=30)
+        self.assert_nothing_left()
+
+    def assert_command_ended(self):
+        """Nothing is left of a command but the agent itself."""
+        end = time.monotonic() + 5
+        while len(marked_processes()) > self.idle and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertEqual(len(marked_processes()), self.idle, marked_processes())
+
+    def execute(self, *command, options=(), **keywords):
+        return self.provium("exec", *self.at, *options, "--", *command, **keywords)
+
+    def shell(self, script, **keywords):
+        return self.execute("sh", "-c", script, **keywords)
+
+
+class Status(AgentCase):
+    def test_of_the_command(self):
+        for status in (0, 1, 7, 124, 125, 255):
+            self.assertEqual(self.shell(f"exit {status}"), (status, b"", ""))
+
+    def test_signals(self):
+        for name in ("KILL", "TERM", "SEGV", "PIPE"):
+            number = getattr(signal, f"SIG{name}")
+            self.assertEqual(self.shell(f"kill -{name} $$")[0], 128 + number)
+
+    def test_program_that_is_not_there(self):
+        self.assert_fails(self.execute("provium-no-such-program"), 127, "provium-no-such-program")
+        self.assert_fails(self.execute("/no/such/program"), 127, "/no/such/program")
+
+    def test_program_that_cannot_be_executed(self):
+        plain = self.write("plain", b"text")
+        self.assert_fails(self.execute(plain), 126, plain)
+        self.assert_fails(self.execute(self.directory), 126, self.directory)
+
+    def test_directory_that_is_not_there(self):
+        self.assert_fails(self.execute("true", options=["--cwd", "/no/such"]), 125, "/no/such")
+
+    def test_no_agent(self):
+        at = ["exec", "--connect"]
+        self.assert_fails(self.provium(*at, f"unix:{self.path('absent')}", "true"), 125,
+                          self.path("absent"))
+        self.assert_fails(self.provium(*at, f"unix:/{'x' * 107}", "true"), 125, "107")
+        self.assert_fails(self.provium(*at, "nonsense", "true"), 125, "nonsense")
+        self.assert_fails(self.provium(*at, "vsock:x", "true"), 125, "vsock:x")
+
+    def test_agent_that_ends(self):
+        child = self.start("exec", *self.at, "--", "sh", "-c", "echo begun; exec sleep 100")
+        self.assertEqual(child.stdout.readline(), b"begun\n")
+        self.agent.terminate()
+        _, error = child.communicate(timeout=10)
+        self.assertEqual(child.returncode, 125)
+        self.assertIn(b"provium: ", error)
+
+    def test_timeout(self):
+        start = time.monotonic()
+        result = self.execute("sleep", "100", options=["--timeout", "0.5"])
+        self.assert_fails(result, 124, "timed out after 0.5 s")
+        self.assertLess(time.monotonic() - start, 10)
+        self.assert_command_ended()
+
+
+class Usage(Case):
+    """Own failures are 125, and say where to look."""
+
+    def test_errors(self):
+        for arguments in ([], ["nonsense"], ["--nonsense"], ["run"], ["run", "--nonsense", "x"],
+                          ["run", "--memory", "x", "y"], ["run", "--kernel"], ["exec", "ls"],
+                          ["push", "--connect", "unix:x", "y"], ["info", "--connect", "unix:x", "y"],
+                          ["shim"], ["version", "x"], ["help", "run", "x"]):
+            with self.subTest(arguments):
+                self.assert_fails(self.provium(*arguments), 125, "--help")
+
+    def test_help_and_version(self):
+        overview = self.provium("--help")
+        self.assertEqual((overview[0], overview[2]), (0, ""))
+        self.assertEqual(self.provium("help"), overview)
+        self.assertEqual(self.provium("-h"), overview)
+        for name in ("run", "exec", "push", "pull", "info", "shim", "version", "help"):
+            self.assertIn(f"\n  {name} ".encode(), overview[1])
+            told = self.provium(name, "--help")
+            self.assertTrue(told[1].startswith(f"Usage: provium {name}".encode()))
+            self.assertEqual((told[0], told[2]), (0, ""))
+            self.assertEqual(self.provium("help", name), told)
+        version = self.provium("version")
+        self.assertRegex(version[1], rb"\Aprovium \d+\.\d+\.\d+\n\Z")
+        self.assertEqual(self.provium("--version"), version)
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(self.provium("help", stdout=full)[0], 125)
+
+
+class Output(AgentCase):
+    def test_streams_are_separate(self):
+        self.assertEqual(self.shell("echo out; echo err >&2; exit 7"), (7, b"out\n", "err\n"))
+
+    def test_bytes_are_not_touched(self):
+        data = bytes(range(256)) * 4096 + os.urandom(1 << 20)
+        name = self.write("data", data)
+        self.assertEqual(self.execute("cat", name), (0, data, ""))
+
+    def test_as_it_comes(self):
+        child = self.start("exec", *self.at, "--", "sh", "-c",
+                           "for i in 1 2 3; do echo $i; sleep 0.5; done")
+        times = []
+        for number in (b"1\n", b"2\n", b"3\n"):
+            self.assertEqual(child.stdout.readline(), number)
+            times.append(time.monotonic())
+        self.assertGreater(times[1] - times[0], 0.3)
+        self.assertGreater(times[2] - times[1], 0.3)
+
+    def test_to_a_file(self):
+        data = os.urandom(3 << 20)
+        name = self.write("data", data)
+        with open(self.path("copy"), "w+b") as copy:
+            self.assertEqual(self.execute("cat", name, stdout=copy)[0], 0)
+            copy.seek(0)
+            self.assertEqual(copy.read(), data)
+
+    def test_reader_that_goes(self):
+        """As any program: ended by SIGPIPE, and so is what it had started."""
+        child = self.start("exec", *self.at, "--", "yes")
+        self.assertEqual(child.stdout.readline(), b"y\n")
+        child.stdout.close()
+        child.stdout = None
+        self.assertEqual(child.wait(timeout=10), -signal.SIGPIPE)
+        self.assertEqual(child.stderr.read(), b"")
+        self.assert_command_ended()
+
+    def test_reader_that_goes_with_the_signal_ignored(self):
+        child = self.start("exec", *self.at, "--", "yes", restore_signals=False,
+                           preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN))
+        child.stdout.readline()
+        child.stdout.close()
+        child.stdout = None
+        self.assertEqual(child.wait(timeout=10), 125)
+        self.assertIn(b"standard output: Broken pipe", child.stderr.read())
+        self.assert_command_ended()
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            status, _, error = self.execute("yes", stdout=full)
+        self.assertEqual(status, 125)
+        self.assertIn("standard output: No space left on device", error)
+        self.assert_command_ended()
+
+    def test_closed(self):
+        status, _, error = self.execute("echo", "x", preexec_fn=lambda: os.close(1))
+        self.assertEqual(status, 125)
+        self.assertIn("standard output: Bad file descriptor", error)
+
+    def test_slow_reader_can_be_interrupted(self):
+        """While nobody takes the output a signal still ends the run, and memory stays bounded."""
+        child = self.start("exec", *self.at, "--", "yes")
+        time.sleep(1)
+        with open(f"/proc/{child.pid}/status", encoding="ascii") as file:
+            resident = next(line for line in file if line.startswith("VmRSS"))
+        self.assertLess(int(resident.split()[1]), 64 << 10, resident)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(timeout=10), -signal.SIGTERM)
+        self.assert_command_ended()
+
+
+class Input(AgentCase):
+    def test_pipe(self):
+        data = os.urandom(5 << 20)
+        self.assertEqual(self.execute("cat", data=data), (0, data, ""))
+
+    def test_file(self):
+        data = os.urandom(1 << 20)
+        with open(self.write("data", data), "rb") as file:
+            self.assertEqual(self.execute("cat", stdin=file), (0, data, ""))
+
+    def test_nothing(self):
+        self.assertEqual(self.execute("cat"), (0, b"", ""))
+        self.assertEqual(self.execute("cat", stdin=None, preexec_fn=lambda: os.close(0)),
+                         (0, b"", ""))
+
+    def test_as_it_comes(self):
+        child = self.start("exec", *self.at, "--", "cat", stdin=subprocess.PIPE, bufsize=0)
+        for line in (b"one\n", b"two\n"):
+            child.stdin.write(line)
+            self.assertEqual(read_until(child.stdout.fileno(), line.__eq__, 10), line)
+        child.stdin.close()
+        child.stdin = None
+        self.assertEqual(child.wait(timeout=10), 0)
+
+    def test_command_that_reads_nothing(self):
+        """It ends, and so do we, though the other end of our input is open and full."""
+        with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+            self.assertEqual(self.shell("exit 3", stdin=endless.stdout), (3, b"", ""))
+            endless.kill()
+
+    def test_command_that_reads_some(self):
+        data = b"first\n" + os.urandom(8 << 20)
+        self.assertEqual(self.shell("head -c 6; exec 0<&-; sleep 0.3; exit 4", data=data),
+                         (4, b"first\n", ""))
+
+    def test_no_more_is_read_than_the_command_reads(self):
+        """What is left in a file or pipe is the next program's, less a window."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        child = self.start("exec", *self.at, "--", "sleep", "100", stdin=reading)
+        os.close(reading)
+        written = 0
+        last = time.monotonic()
+        while time.monotonic() - last < 1:
+            with contextlib.suppress(BlockingIOError):
+                written += os.write(writing, bytes(65536))
+                last = time.monotonic()
+        os.close(writing)
+        # Two windows: the protocol's and the command's own pipe, and the pipe here.
+        self.assertLess(written, 1 << 20)
+        child.terminate()
+        self.assertEqual(child.wait(timeout=10), -signal.SIGTERM)
+
+    def test_directory(self):
+        directory = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        self.assert_fails(self.execute("cat", stdin=directory), 125, "standard input")
+
+    def test_terminal(self):
+        with terminal() as (ours, theirs):
+            child = self.start("exec", *self.at, "--", "head", "-n", "1", stdin=theirs)
+            os.write(ours, b"typed\n")
+            output, _ = child.communicate(timeout=10)
+        self.assertEqual((child.returncode, output), (0, b"typed\n"))
+
+    def test_terminal_of_another_job(self):
+        """In the background: not stopped, nothing read; in the foreground: what was typed."""
+        pid, ours = pty.fork()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                self.run_background_job()
+            os._exit(99)
+        self.addCleanup(os.close, ours)
+        read_until(ours, lambda data: b"job runs" in data, 20)
+        os.write(ours, b"typed\n")
+        read_until(ours, lambda data: b"still runs" in data and b"got typed" in data, 20)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+    def run_background_job(self):
+        """As a shell with job control, whose terminal is our standard input."""
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        child = self.start("exec", *self.at, "--", "sh", "-c", "echo job runs; read x; echo got $x",
+                           stdin=0, stdout=1, stderr=2, preexec_fn=lambda: os.setpgid(0, 0))
+        # Until the line has been typed, and some turns of theirs.
+        while not select_input():
+            pass
+        time.sleep(2)
+        pid, status = os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED)
+        if pid:
+            os._exit(98)
+        print("still runs", flush=True)
+        os.tcsetpgrp(0, child.pid)
+        os._exit(child.wait(timeout=10))
+
+
+def select_input():
+    return select.select([0], [], [], 10)[0]
+
+
+class Signals(AgentCase):
+    def test_each_ends_it(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                child = self.start("exec", *self.at, "--", "sh", "-c", "echo begun; exec sleep 100")
+                self.assertEqual(child.stdout.readline(), b"begun\n")
+                child.send_signal(number)
+                self.assertEqual(child.wait(timeout=10), -number)
+                self.assertEqual(child.stderr.read(), b"")
+                self.assert_command_ended()
+
+    def test_ignored_stays_ignored(self):
+        child = self.start("exec", *self.at, "--", "sh", "-c", "echo begun; sleep 1; echo done",
+                           preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertEqual(child.stdout.readline(), b"begun\n")
+        child.send_signal(signal.SIGHUP)
+        self.assertEqual(child.communicate(timeout=10)[0], b"done\n")
+        self.assertEqual(child.returncode, 0)
+
+    def test_ctrl_c(self):
+        """As typed: to the whole foreground group of the terminal."""
+        with terminal() as (ours, theirs):
+            child = self.start("exec", *self.at, "--", "sh", "-c", "echo begun; exec sleep 100",
+                               stdin=theirs, preexec_fn=own_terminal(theirs))
+            self.assertEqual(child.stdout.readline(), b"begun\n")
+            os.write(ours, b"\x03")
+            self.assertEqual(child.wait(timeout=10), -signal.SIGINT)
+        self.assert_command_ended()
+
+
+class Environment(AgentCase):
+    def test_variables_and_directory(self):
+        result = self.shell('echo "$A|$B|$(pwd)"',
+                            options=["--env", "A=1", "--env", "B=x=y z", "--cwd", self.directory])
+        self.assertEqual(result, (0, f"1|x=y z|{self.directory}\n".encode(), ""))
+
+    def test_options_of_the_command(self):
+        self.assertEqual(self.provium("exec", *self.at, "echo", "--timeout", "--help", "--"),
+                         (0, b"--timeout --help --\n", ""))
+
+
+class Copy(AgentCase):
+    def test_files(self):
+        data = os.urandom(3 << 20) + b"end"
+        source = self.write("source", data)
+        os.chmod(source, 0o751)
+        os.mkdir(self.path("there"))
+        self.assertEqual(self.provium("push", *self.at, source, self.path("there/")), (0, b"", ""))
+        self.assertEqual(self.provium("pull", *self.at, self.path("there/source"),
+                                      self.path("back")), (0, b"", ""))
+        self.assertEqual(file_sha256(self.path("back")), sha256(data))
+        self.assertEqual(os.stat(self.path("there/source")).st_mode & 0o7777, 0o751)
+        # The agent does not tell modes yet (STAT), so the umask's.
+        self.assertEqual(os.stat(self.path("back")).st_mode & 0o7777, 0o666 & ~UMASK)
+        self.assertEqual(os.listdir(self.path("there")), ["source"])
+
+    def test_several(self):
+        names = [self.write(name, name.encode()) for name in ("a", "b", "c")]
+        os.mkdir(self.path("there"))
+        os.mkdir(self.path("back"))
+        self.assertEqual(self.provium("push", *self.at, *names, self.path("there"))[0], 0)
+        self.assertEqual(self.provium("pull", *self.at, self.path("there/a"), self.path("there/b"),
+                                      self.path("back"))[0], 0)
+        self.assertEqual(sorted(os.listdir(self.path("there"))), ["a", "b", "c"])
+        self.assertEqual(sorted(os.listdir(self.path("back"))), ["a", "b"])
+
+    def test_into_a_directory_that_is_there(self):
+        source = self.write("a", b"a")
+        os.mkdir(self.path("back"))
+        self.assertEqual(self.provium("pull", *self.at, source, self.path("back"))[0], 0)
+        self.assertEqual(os.listdir(self.path("back")), ["a"])
+
+    def test_failures(self):
+        source = self.write("a", b"a")
+        os.mkdir(self.path("directory"))
+        for arguments, told in (
+                (["push", self.path("absent"), self.path("x")], self.path("absent")),
+                (["pull", self.path("absent"), self.path("x")], self.path("absent")),
+                (["push", self.path("directory"), self.path("x")], "is a directory"),
+                (["push", self.path("directory") + "/", self.path("x")], "is a directory"),
+                (["pull", self.path("directory"), self.path("x")], self.path("directory")),
+                (["push", source, self.path("no/such/place")], self.path("no/such/place")),
+                (["pull", source, self.path("no/such/place")], self.path("no/such/place")),
+                (["push", source, self.path("directory")], self.path("directory")),
+                # The first failure ends it.
+                (["pull", source, self.path("absent"), self.path("directory")],
+                 self.path("absent"))):
+            with self.subTest(arguments):
+                self.assert_fails(self.provium(arguments[0], *self.at, *arguments[1:]), 125, told)
+                self.assertFalse(os.path.exists(self.path("x")))
+        self.assertEqual(os.listdir(self.path("directory")), ["a"])
+
+    def test_interrupted_leaves_no_half_file(self):
+        with open(self.path("big"), "wb") as big:
+            big.truncate(4 << 30)
+        os.mkdir(self.path("there"))
+        for command in ("push", "pull"):
+            with self.subTest(command):
+                child = self.start(command, *self.at, self.path("big"), self.path("there/big"))
+                end = time.monotonic() + 10
+                while not os.listdir(self.path("there")) and time.monotonic() < end:
+                    time.sleep(0.01)
+                self.assertTrue(os.listdir(self.path("there")))
+                child.send_signal(signal.SIGINT)
+                self.assertEqual(child.wait(timeout=10), -signal.SIGINT)
+                end = time.monotonic() + 5
+                while os.listdir(self.path("there")) and time.monotonic() < end:
+                    time.sleep(0.01)
+                self.assertEqual(os.listdir(self.path("there")), [])
+
+    def test_progress(self):
+        """On a terminal the figures; elsewhere, above, not a byte."""
+        data = os.urandom(2 << 20)
+        source = self.write("source", data)
+        with terminal() as (ours, theirs):
+            child = self.start("push", *self.at, source, self.path("copy"), stderr=theirs,
+                               preexec_fn=own_terminal(theirs))
+            shown = read_until(ours, lambda data: data.endswith(b"\n"), 10).decode()
+            self.assertEqual(child.wait(timeout=10), 0)
+        self.assertRegex(shown.split("\x1b[K")[-1],
+                         r"\Asource  100%  2\.0 MiB of 2\.0 MiB  [0-9.]+ [KMG]iB/s  in 0:0\d\n\Z")
+
+
+class Info(AgentCase):
+    def test_table(self):
+        status, output, error = self.provium("info", *self.at)
+        self.assertEqual((status, error), (0, ""))
+        lines = dict(line.split(None, 1) for line in output.decode().splitlines()
+                     if not line.startswith("Boot id"))
+        self.assertIn("protocol 1.", lines["Agent"])
+        self.assertEqual(lines["Kernel"], f"{os.uname().release} {os.uname().machine}")
+        self.assertEqual(lines["Connections"], "1")
+        self.assertEqual(lines["Commands"], "0 running, 0 started")
+
+    def test_json(self):
+        self.execute("true")
+        status, output, error = self.provium("info", *self.at, "--json")
+        self.assertEqual((status, error), (0, ""))
+        told = json.loads(output)
+        self.assertEqual(told["kernel_release"], os.uname().release)
+        self.assertEqual(told["commands_started"], 1)
+        self.assertEqual(told["commands_running"], 0)
+        self.assertGreater(told["uptime_ns"], 0)
+        self.assertLess(told["memory_free"], told["memory_total"])
+
+
+if __name__ == "__main__":
+    tap.main()
