@@ -20,19 +20,24 @@
 /* Messages that are handled before others have their turn. */
 #define MESSAGE_TURN 32
 
-static void frontend_end(struct frontend *frontend)
+static void frontend_end_session(struct frontend *frontend)
 {
-	bool spoken_to = frontend->spoken_to;
-
 	ev_io_stop(frontend->loop, &frontend->watcher);
 	message_reader_finish(&frontend->reader);
 	vhost_user_finish(&frontend->vhost_user);
 	frontend->fd = close_fd(frontend->fd);
+}
+
+static void frontend_lost(struct frontend *frontend)
+{
+	bool spoken_to = frontend->spoken_to;
+
+	frontend_end_session(frontend);
 	frontend->spoken_to = false;
 	if (frontend->listener.fd >= 0)
 		ev_io_start(frontend->loop, &frontend->accept_watcher);
 
-	if (spoken_to) {
+	if (spoken_to || frontend->listener.fd < 0) {
 		log_info("the front end is gone");
 		frontend->gone(frontend->context);
 	}
@@ -81,7 +86,7 @@ static void frontend_on_readable(struct ev_loop *loop, ev_io *watcher, int event
 			/* That QEMU was killed is no error of this session. */
 			if (result != -ENOTCONN && result != -ECONNRESET)
 				log_error("the front end's session is ended: %s", reason.text);
-			frontend_end(frontend);
+			frontend_lost(frontend);
 			return;
 		}
 	}
@@ -229,9 +234,8 @@ bool frontend_listens(const struct frontend *frontend)
 
 void frontend_close(struct frontend *frontend)
 {
-	frontend->spoken_to = false;
 	if (frontend->fd >= 0)
-		frontend_end(frontend);
+		frontend_end_session(frontend);
 	ev_io_stop(frontend->loop, &frontend->accept_watcher);
 	listener_close(&frontend->listener);
 }

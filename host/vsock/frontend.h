@@ -28,7 +28,7 @@ struct frontend {
 	ev_io kicks[DEVICE_RINGS];
 	ev_io channel;
 
-	/* The session has ended; only called for one in which a message came. */
+	/* The session has ended: one in which a message came, or the only one that there can be. */
 	void (*gone)(void *context);
 	void *context;
 };

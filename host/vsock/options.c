@@ -139,7 +139,12 @@ static int option_set(struct options *options, int code, const char *argument)
 	case 'V':
 		puts("provium-vsock " PROVIUM_VERSION);
 		return EXIT_SUCCESS;
+	case ':':
+		log_error("\"%s\" needs a value (see --help)", argument);
+		good = false;
+		break;
 	default:
+		log_error("\"%s\" is not an option (see --help)", argument);
 		good = false;
 		break;
 	}
@@ -168,8 +173,10 @@ int options_parse(struct options *options, int argc, char **argv)
 				     .life_fd = -1,
 				     .log_level = LOG_LEVEL_WARNING };
 
-	while ((code = getopt_long(argc, argv, "hvV", long_options, NULL)) >= 0) {
-		int status = option_set(options, code, optarg);
+	/* What is wrong is said here, as everything is. */
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, ":hvV", long_options, NULL)) >= 0) {
+		int status = option_set(options, code, optarg ? optarg : argv[optind - 1]);
 
 		if (status >= 0)
 			return status;

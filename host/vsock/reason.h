@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 struct reason {
-	char text[160];
+	char text[256];
 };
 
 /* Notes the reason and returns -error, so that a check is one statement. */
