@@ -1,0 +1,25 @@
+/* What generated code would bring for the guest: the schema, ready before main(), and Message. */
+#include "guest_schema.h"
+#include "provium.pb-c.h"
+
+__attribute__((constructor)) static void unpack(void)
+{
+	schema_unpack(&packed_schema);
+}
+
+size_t provium__v1__message__get_packed_size(const Provium__V1__Message *message)
+{
+	return protobuf_c_message_get_packed_size(&message->base);
+}
+
+size_t provium__v1__message__pack(const Provium__V1__Message *message, uint8_t *out)
+{
+	return protobuf_c_message_pack(&message->base, out);
+}
+
+Provium__V1__Message *provium__v1__message__unpack(ProtobufCAllocator *allocator, size_t size,
+						   const uint8_t *data)
+{
+	return (Provium__V1__Message *)protobuf_c_message_unpack(&provium__v1__message__descriptor,
+								 allocator, size, data);
+}
