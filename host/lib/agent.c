@@ -57,7 +57,7 @@ void agent_error(struct provium_error *error, const Provium__V1__Error *reply, c
 			snprintf(name, sizeof(name), "errno %" PRId32, reply->os_errno);
 		error_set(error, code, reply->os_errno, "%s (%s%s%s)", text, operation,
 			  *operation ? ": " : "", name);
-		strcpy(error->operation, operation);
+		memcpy(error->operation, operation, sizeof(operation));
 	}
 	if (subject && !strstr(text, subject))
 		error_prefix(error, "%s", subject);

@@ -51,9 +51,11 @@ static ptrdiff_t from_file(void *user, void *data, size_t size)
 /* Only a regular file has an end that does not have to be waited for, and a size. */
 static int open_source(const char *path, struct stat *status, struct provium_error *error)
 {
-	/* Without O_NONBLOCK a FIFO would wait here for a writer. */
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_close int fd = -1;
 
+	*status = (struct stat){ 0 };
+	/* Without O_NONBLOCK a FIFO would wait here for a writer. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return error_set(error, PROVIUM_HOST, errno, "open %s", path);
 	if (fstat(fd, status) < 0)

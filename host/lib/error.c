@@ -64,7 +64,7 @@ int error_set(struct provium_error *error, enum provium_code code, int os_errno,
 	error->code = code;
 	error->os_errno = os_errno;
 	error->operation[0] = '\0';
-	strcpy(error->message, message);
+	memcpy(error->message, message, sizeof(message));
 	return -1;
 }
 
@@ -76,11 +76,11 @@ void error_prefix(struct provium_error *error, const char *fmt, ...)
 	if (!error)
 		return;
 	va_start(args, fmt);
-	vsnprintf(message, sizeof(message) - 2, fmt, args);
+	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
-	strcat(message, ": ");
+	append(message, ": ");
 	append(message, error->message);
-	strcpy(error->message, message);
+	memcpy(error->message, message, sizeof(message));
 }
 
 void error_clear(struct provium_error *error)
@@ -97,10 +97,7 @@ int error_copy(struct provium_error *to, const struct provium_error *from)
 {
 	if (!to || to == from)
 		return -1;
-	to->code = from->code;
-	to->os_errno = from->os_errno;
-	strcpy(to->operation, from->operation);
-	strcpy(to->message, from->message);
+	*to = *from;
 	return -1;
 }
 
@@ -111,7 +108,10 @@ void error_guest_text(char *to, size_t size, const char *text)
 	while (text && text[length] && length + 1 < size) {
 		unsigned char byte = (unsigned char)text[length];
 
-		to[length++] = byte < 0x20 || byte == 0x7f ? '?' : (char)byte;
+		to[length] = text[length];
+		if (byte < 0x20 || byte == 0x7f)
+			to[length] = '?';
+		length++;
 	}
 	to[length] = '\0';
 }

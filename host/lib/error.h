@@ -21,7 +21,7 @@ void error_prefix(struct provium_error *error, const char *fmt, ...)
 /* Back to PROVIUM_OK. error may be NULL. */
 void error_clear(struct provium_error *error);
 
-/* *to = *from, only as many bytes as there are. to may be NULL. Returns -1. */
+/* *to = *from. to may be NULL. Returns -1. */
 int error_copy(struct provium_error *to, const struct provium_error *from);
 
 /*

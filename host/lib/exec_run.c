@@ -84,7 +84,7 @@ int provium_exec_run(struct provium_connection *connection,
 		},
 	};
 	struct provium_exec_options start = *options;
-	struct provium_exec_result end;
+	struct provium_exec_result end = { 0 };
 
 	if (out)
 		*out = (struct provium_buffer){ 0 };

@@ -91,15 +91,18 @@ int request_call(struct provium_connection *connection, struct request *request,
 		 struct provium_error *error)
 {
 	struct provium_error failure;
+	int rc;
 
-	request->error = &failure;
-	if (connection_wait(connection, has_room, connection, deadline, request->what, error) < 0 ||
-	    request_send(connection, request, message, error) < 0)
+	if (connection_wait(connection, has_room, connection, deadline, request->what, error) < 0)
 		return -1;
-	if (request_wait(request, deadline, error) == 0)
-		return 0;
-	request_abandon(request);
-	return -1;
+	request->error = &failure;
+	rc = request_send(connection, request, message, error);
+	if (rc == 0)
+		rc = request_wait(request, deadline, error);
+	if (rc < 0)
+		request_abandon(request);
+	request->error = NULL;
+	return rc;
 }
 
 /* Nobody waits for the reply of a CANCEL: its id is in no table. */

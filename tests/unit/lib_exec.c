@@ -265,7 +265,7 @@ static void mixed_script(struct fake *agent)
 	for (uint64_t at = 0; at < 20; at++)
 		for (size_t i = 0; i < 3; i++)
 			fake_output(agent, ids[i], PROVIUM__V1__STREAM__STREAM_STDOUT, at,
-				    "abc" + i, 1);
+				    &"abc"[i], 1);
 	for (size_t i = 3; i-- > 0;)
 		fake_result(agent, ids[i], (uint32_t)i, 20, 0);
 	fake_expect_end(agent);

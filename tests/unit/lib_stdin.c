@@ -49,7 +49,7 @@ static void window_script(struct fake *agent)
 		sizes[count] = request->stdin_data->data.len;
 		total += sizes[count++];
 	}
-	fake_check(agent, request->body_case == PROVIUM__V1__MESSAGE__BODY_PING);
+	fake_check(agent, request && request->body_case == PROVIUM__V1__MESSAGE__BODY_PING);
 	fake_check(agent, total == (uint64_t)agent->number);
 	fake_pong(agent, 0);
 	for (size_t i = 0; i < count; i++)
