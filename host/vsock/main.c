@@ -134,7 +134,7 @@ int main(int argc, char **argv)
 		return status;
 	log_set_level(options.log_level);
 	/* Whoever can connect to the sockets reaches the guest. */
-	umask(0077);
+	umask(0177);
 	signal(SIGPIPE, SIG_IGN);
 
 	program = calloc(1, sizeof(*program));
