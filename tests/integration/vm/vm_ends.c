@@ -1,0 +1,318 @@
+/* VMs that end while they are used: noticed at once, told once, nothing left behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/integration/vm/machine.h"
+#include "tests/unit/unit.h"
+
+/* What the issue asks for, and what the end of QEMU itself takes under load. */
+#define NOTICED_MS  100
+#define QEMU_END_MS 150
+
+struct kill_later {
+	pid_t pid;
+	uint64_t at;
+};
+
+static void *kill_later(void *arg)
+{
+	struct kill_later *later = arg;
+
+	usleep(300000);
+	later->at = machine_now_ms();
+	kill(later->pid, SIGKILL);
+	return NULL;
+}
+
+static void wait_gone(struct provium_connection *connection, const char *shell, const char *text,
+		      struct provium_error *error)
+{
+	const struct provium_exec_options options = { .shell = shell };
+	struct provium_exec_result result;
+
+	ck_assert_int_eq(
+		provium_exec_run(connection, &options, 0, 120000, &result, NULL, NULL, error), -1);
+	ck_assert_msg(error->code == PROVIUM_VM_GONE, "%d: %s", error->code, error->message);
+	ck_assert_msg(strstr(error->message, text), "%s", error->message);
+}
+
+struct second_waiter {
+	struct provium_connection *connection;
+	struct provium_error error;
+};
+
+static void *wait_second(void *arg)
+{
+	struct second_waiter *waiter = arg;
+	const struct provium_exec_options options = { .shell = "sleep 1000" };
+	struct provium_exec_result result;
+
+	provium_exec_run(waiter->connection, &options, 0, 120000, &result, NULL, NULL,
+			 &waiter->error);
+	return NULL;
+}
+
+/* Two threads wait, each on its own connection: both learn it. */
+START_TEST(test_qemu_killed)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_vm *vm = machine_boot(&options);
+	struct second_waiter second = { 0 };
+	struct provium_connection *third;
+	struct provium_error error;
+	struct kill_later later;
+	pthread_t second_thread;
+	pthread_t killer;
+	uint64_t noticed;
+
+	ck_assert_int_eq(provium_vm_connect(vm, 0, 30000, &second.connection, &error), 0);
+	ck_assert_int_eq(pthread_create(&second_thread, NULL, wait_second, &second), 0);
+	later.pid = provium_vm_qemu_pid(vm);
+	ck_assert_int_eq(pthread_create(&killer, NULL, kill_later, &later), 0);
+	wait_gone(provium_vm_connection(vm), "sleep 1000", "QEMU was killed by signal 9", &error);
+	noticed = machine_now_ms();
+	pthread_join(killer, NULL);
+	pthread_join(second_thread, NULL);
+	ck_assert_msg(noticed - later.at < NOTICED_MS + QEMU_END_MS, "%u ms",
+		      (unsigned int)(noticed - later.at));
+	ck_assert_int_eq(second.error.code, PROVIUM_VM_GONE);
+	ck_assert_str_eq(second.error.message, error.message);
+
+	/* Whatever is asked afterwards, it is gone. */
+	ck_assert_int_eq(provium_vm_connect(vm, 0, 1000, &third, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
+	ck_assert_int_eq(provium_ping(provium_vm_connection(vm), 1000, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
+	ck_assert_int_eq(provium_vm_shutdown(vm, true, 1000, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
+	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
+	provium_connection_free(second.connection);
+	provium_vm_kill(vm);
+	provium_vm_free(vm);
+}
+END_TEST
+
+START_TEST(test_vsock_killed)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm;
+	struct kill_later later;
+	pthread_t killer;
+	int pid;
+
+	options.vsock = PROVIUM_VSOCK_USER;
+	vm = machine_boot(&options);
+	ck_assert_int_eq(machine_children("provium-vsock", &pid), 1);
+	later.pid = pid;
+	ck_assert_int_eq(pthread_create(&killer, NULL, kill_later, &later), 0);
+	wait_gone(provium_vm_connection(vm), "sleep 1000", "provium-vsock was killed by signal 9",
+		  &error);
+	ck_assert_uint_lt(machine_now_ms() - later.at, 2 * NOTICED_MS);
+	pthread_join(killer, NULL);
+	/* QEMU goes on; it ends with the VM. */
+	provium_vm_free(vm);
+}
+END_TEST
+
+/* The reason, and the kernel's trace, are in the error. */
+START_TEST(test_panic)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm = machine_boot(&options);
+
+	wait_gone(provium_vm_connection(vm),
+		  "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 1000",
+		  "the guest's kernel panicked: sysrq triggered crash", &error);
+	ck_assert_msg(strstr(error.message, "sysrq_handle_crash+"), "%s", error.message);
+	provium_vm_free(vm);
+}
+END_TEST
+
+/* With panic=0 QEMU does not end: what the kernel prints tells it. */
+START_TEST(test_panic_stays)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm;
+	uint64_t before;
+
+	options.append = "panic=0";
+	vm = machine_boot(&options);
+	before = machine_now_ms();
+	wait_gone(provium_vm_connection(vm),
+		  "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 1000",
+		  "the guest's kernel panicked: sysrq triggered crash", &error);
+	ck_assert_uint_lt(machine_now_ms() - before, 5000);
+	ck_assert_int_gt(provium_vm_qemu_pid(vm), 0);
+	provium_vm_free(vm);
+}
+END_TEST
+
+/* Lines that only look like a panic end nothing. */
+START_TEST(test_false_panic)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm = machine_boot(&options);
+
+	machine_expect(provium_vm_connection(vm),
+		       "echo 'Kernel panic - not syncing: no' >/dev/console; "
+		       "echo 'provium-agent: fatal: no' >/dev/console; sleep 1; echo alive",
+		       "alive\n");
+	/* A guest that reboots ends. */
+	wait_gone(provium_vm_connection(vm), "reboot -f", "", &error);
+	ck_assert_msg(strstr(error.message, "has rebooted") ||
+			      strstr(error.message, "panicked: no"),
+		      "%s", error.message);
+	provium_vm_free(vm);
+}
+END_TEST
+
+START_TEST(test_power_off)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm = machine_boot(&options);
+
+	wait_gone(provium_vm_connection(vm), "poweroff -f", "the guest has shut itself down",
+		  &error);
+	/* That is what was wanted. */
+	ck_assert_int_eq(provium_vm_shutdown(vm, true, 1000, &error), 0);
+	provium_vm_free(vm);
+}
+END_TEST
+
+/* A machine that stays when it has been turned off: QEMU is told to quit. */
+START_TEST(test_quit)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm;
+
+	machine_put("qemu", "#!/bin/sh\nexec qemu-system-x86_64 \"$@\" -action shutdown=pause\n",
+		    0700);
+	options.qemu = machine_path;
+	vm = machine_boot(&options);
+	ck_assert_msg(provium_vm_shutdown(vm, false, 60000, &error) == 0, "%s", error.message);
+	provium_vm_free(vm);
+	unlink(machine_path);
+}
+END_TEST
+
+/* A QEMU that does not even do that is killed, and it is told. */
+START_TEST(test_stopped)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_error error;
+	struct provium_vm *vm = machine_boot(&options);
+	uint64_t before = machine_now_ms();
+
+	kill(provium_vm_qemu_pid(vm), SIGSTOP);
+	ck_assert_int_eq(provium_vm_shutdown(vm, false, 500, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
+	ck_assert_uint_lt(machine_now_ms() - before, 15000);
+	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
+	provium_vm_free(vm);
+}
+END_TEST
+
+/* A waiting call ends by the cancel fd; the VM lives on, until it is freed. */
+START_TEST(test_cancel)
+{
+	const struct provium_exec_options sleep_long = { .shell = "sleep 1000" };
+	struct provium_vm_options options = machine_options();
+	struct provium_exec_result result;
+	struct provium_error error;
+	struct provium_vm *vm;
+	eventfd_t count;
+
+	options.has_cancel_fd = true;
+	options.cancel_fd = eventfd(0, EFD_CLOEXEC);
+	vm = machine_boot(&options);
+	eventfd_write(options.cancel_fd, 1);
+	ck_assert_int_eq(provium_exec_run(provium_vm_connection(vm), &sleep_long, 0, 60000, &result,
+					  NULL, NULL, &error),
+			 -1);
+	ck_assert_int_eq(error.code, PROVIUM_CANCELLED);
+	eventfd_read(options.cancel_fd, &count);
+	machine_expect(provium_vm_connection(vm), "echo alive", "alive\n");
+	provium_vm_free(vm);
+	close(options.cancel_fd);
+}
+END_TEST
+
+/* The program itself is killed: its VM dies with it. */
+START_TEST(test_program_killed)
+{
+	struct provium_vm_options options = machine_options();
+	int pids[2] = { 0, 0 };
+	char command[128];
+	pid_t program;
+	int fds[2];
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	options.vsock = PROVIUM_VSOCK_USER;
+	program = fork();
+	ck_assert_int_ge(program, 0);
+	if (program == 0) {
+		struct provium_vm *vm;
+
+		if (provium_vm_boot(&options, &vm, NULL) < 0)
+			_exit(1);
+		pids[0] = provium_vm_qemu_pid(vm);
+		machine_children("provium-vsock", &pids[1]);
+		if (write(fds[1], pids, sizeof(pids)) != sizeof(pids))
+			_exit(1);
+		pause();
+	}
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], pids, sizeof(pids)), sizeof(pids));
+	close(fds[0]);
+	ck_assert_int_eq(kill(pids[0], 0), 0);
+	ck_assert_int_eq(kill(pids[1], 0), 0);
+	kill(program, SIGKILL);
+	waitpid(program, NULL, 0);
+	for (int i = 0; i < 200 && (kill(pids[0], 0) == 0 || kill(pids[1], 0) == 0); i++)
+		usleep(10000);
+	ck_assert_int_eq(kill(pids[0], 0), -1);
+	ck_assert_int_eq(kill(pids[1], 0), -1);
+	/* SIGKILL leaves nobody who could remove the files: the console may be wanted. */
+	snprintf(command, sizeof(command), "rm -r '%s'/provium-*", machine_directory);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	Suite *suite = suite_create("vm-ends");
+	TCase *tcase = unit_counted_case("ends");
+
+	if (argc < 2)
+		return 2;
+	machine_kernels = argv[1];
+	tcase_add_checked_fixture(tcase, machine_start, machine_finish);
+	tcase_set_timeout(tcase, 300);
+	tcase_add_test(tcase, test_qemu_killed);
+	tcase_add_test(tcase, test_vsock_killed);
+	tcase_add_test(tcase, test_panic);
+	tcase_add_test(tcase, test_panic_stays);
+	tcase_add_test(tcase, test_false_panic);
+	tcase_add_test(tcase, test_power_off);
+	tcase_add_test(tcase, test_quit);
+	tcase_add_test(tcase, test_stopped);
+	tcase_add_test(tcase, test_cancel);
+	tcase_add_test(tcase, test_program_killed);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
