@@ -11,10 +11,11 @@
 #include "host/lib/connection.h"
 #include "host/lib/error.h"
 
-/* What a guest may take after the agent's acknowledgement, and QEMU after "quit" (without TCG's
- * factor). */
+/* What a guest may take after the agent's acknowledgement, without TCG's factor. */
 #define POWER_OFF_MS 1000
-#define QUIT_MS      1000
+
+/* What QEMU may take to quit, whose part of it no guest delays. */
+#define QUIT_MS      5000
 
 /* The agent's bound on writing file systems back (DESIGN, "Shutdown"). */
 #define SYNC_MS      5000
@@ -125,48 +126,59 @@ static void tell_to_quit(struct provium_vm *vm, int timeout_ms)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-/* Whether the guest has powered itself off, as a command in it may have. */
+/* Whether the guest has powered itself off, as a command in it may have: then QEMU ends. */
 static bool has_powered_off(struct provium_vm *vm)
 {
-	bool result;
+	struct deadline deadline = deadline_after(QUIT_MS);
+	bool powered_off;
 
 	vm_monitor_check(vm, NULL);
 	pthread_mutex_lock(&vm->lock);
-	result = !vm_process_running(&vm->qemu) && !vm->guest_panicked &&
-		 strcmp(vm->shutdown_reason, "guest-shutdown") == 0;
+	powered_off = !vm->guest_panicked && strcmp(vm->shutdown_reason, "guest-shutdown") == 0;
 	pthread_mutex_unlock(&vm->lock);
-	return result;
+	return powered_off && await_end(vm, QUIT_MS, &deadline, NULL) > 0;
+}
+
+/* Ends QEMU, in order if it can be had. */
+static int quit(struct provium_vm *vm, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(QUIT_MS);
+	int ended;
+
+	tell_to_quit(vm, QUIT_MS);
+	ended = await_end(vm, QUIT_MS, &deadline, error);
+	if (ended > 0)
+		return 0;
+	vm_kill(vm);
+	if (ended < 0)
+		return -1;
+	return error_set(error, PROVIUM_TIMED_OUT, 0,
+			 "QEMU has not quit within %d s: it was killed", QUIT_MS / 1000);
 }
 
 int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 			struct provium_error *error)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
-	int factor = accel_factor(vm->accel);
-	int result;
+	int power_off_ms = (POWER_OFF_MS + (sync ? SYNC_MS : 0)) * accel_factor(vm->accel);
+	struct provium_error failure;
+	int ended;
 
 	error_clear(error);
-	if (provium_shutdown(vm->connection, PROVIUM_POWER_OFF, sync, timeout_ms, error) < 0) {
-		if (!has_powered_off(vm))
-			return -1;
-		error_clear(error);
-		return 0;
+	if (provium_shutdown(vm->connection, PROVIUM_POWER_OFF, sync, timeout_ms, &failure) < 0) {
+		if (has_powered_off(vm))
+			return 0;
+		if (failure.code != PROVIUM_CANCELLED)
+			quit(vm, NULL);
+		return error_copy(error, &failure);
 	}
-	result = await_end(vm, (POWER_OFF_MS + (sync ? SYNC_MS : 0)) * factor, &deadline, error);
-	if (result == 0) {
-		tell_to_quit(vm, QUIT_MS * factor);
-		deadline = deadline_after(QUIT_MS * factor);
-		result = await_end(vm, QUIT_MS * factor, &deadline, error);
-	}
-	if (result > 0) {
-		error_clear(error);
-		return 0;
-	}
-	vm_kill(vm);
-	if (result < 0)
+	ended = await_end(vm, power_off_ms, &deadline, error);
+	if (ended == 0)
+		ended = quit(vm, error) == 0 ? 1 : -1;
+	if (ended < 0)
 		return -1;
-	return error_set(error, PROVIUM_TIMED_OUT, 0,
-			 "the guest has not powered off, nor QEMU quit: it was killed");
+	error_clear(error);
+	return 0;
 }
 
 void vm_kill(struct provium_vm *vm)
