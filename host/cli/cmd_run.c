@@ -3,8 +3,8 @@
  * first, then the status, so that neither a signal nor the time limit leaves a process, a socket or
  * a temporary file behind.
  */
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/utsname.h>
 
 #include "common/cleanup.h"
@@ -170,24 +170,21 @@ static const struct option_spec options[] = {
 	{ 0 },
 };
 
-/* The texts of --append, with blanks between them; NULL and no error where there are none. */
+/* The texts of --append with blanks between them, or NULL where there are none. For free(3). */
 static int join(const struct string_list *list, char **joined, struct provium_error *error)
 {
-	size_t size = 1;
+	cleanup_free char *text = NULL;
 
-	*joined = NULL;
-	if (list->count == 0)
-		return 0;
-	for (size_t i = 0; i < list->count; i++)
-		size += strlen(list->items[i]) + 1;
-	*joined = calloc(1, size);
-	if (!*joined)
-		return cli_fail_errno(error, "--append");
 	for (size_t i = 0; i < list->count; i++) {
-		if (i > 0)
-			strcat(*joined, " ");
-		strcat(*joined, list->items[i]);
+		char *longer;
+
+		if (asprintf(&longer, "%s%s%s", text ? text : "", text ? " " : "", list->items[i]) <
+		    0)
+			return cli_fail_errno(error, "--append");
+		free(text);
+		text = longer;
 	}
+	*joined = steal_ptr(&text);
 	return 0;
 }
 

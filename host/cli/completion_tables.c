@@ -7,6 +7,8 @@
 
 #include "host/cli/command.h"
 
+static const char *const no_choices[] = { NULL };
+
 static void print_kind(enum completion completion, const char *const *choices)
 {
 	switch (completion) {
@@ -53,7 +55,7 @@ static void print_command(const struct command *command)
 	if (command->runs_command)
 		printf("guest");
 	else
-		print_kind(command->operand_completion, NULL);
+		print_kind(command->operand_completion, no_choices);
 	puts("'");
 	for (const struct option_spec *spec = command->options; spec->name; spec++)
 		print_value(command, spec);

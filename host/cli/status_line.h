@@ -11,7 +11,7 @@
 struct status_line;
 
 /* Signals must have been held back (interrupts_init): the line's thread must not get them. */
-int status_line_start(struct status_line **line, struct provium_error *error);
+int status_line_start(struct status_line **started, struct provium_error *error);
 
 /* Erases the line and releases. NULL is allowed. */
 void status_line_stop(struct status_line *line);

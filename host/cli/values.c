@@ -140,13 +140,13 @@ int parse_seconds(const struct option_spec *spec, char *value, void *field,
 		goto bad;
 	milliseconds *= 1000;
 	if (*end == '.') {
-		unsigned int unit = 100;
+		uint64_t unit = 100;
 
 		if (!end[1])
 			goto bad;
 		/* Digits below a millisecond are checked and dropped. */
 		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
-			milliseconds += (unsigned int)(*end - '0') * unit;
+			milliseconds += (uint64_t)(*end - '0') * unit;
 	}
 	if (*end || milliseconds == 0 || milliseconds > INT_MAX)
 		goto bad;
