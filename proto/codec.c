@@ -9,6 +9,9 @@
 
 /* Covers nearly every request but bulk data. */
 #define BLOCK_SIZE ((size_t)8 << 10)
+/* Pages of fresh memory cost more than the bytes that are copied to them: bulk data take a used
+ * one. */
+#define MAX_SPARE  ((size_t)512 << 10)
 /* Of everything that protobuf-c allocates: its structs hold pointers and 64-bit integers. */
 #define ALIGNMENT  sizeof(uint64_t)
 
@@ -27,29 +30,49 @@ void decoder_init(struct decoder *decoder)
 void decoder_release(struct decoder *decoder)
 {
 	struct decoder_block *block = decoder->blocks;
-	struct decoder_block *kept = NULL;
+	struct decoder_block *small = NULL;
+	struct decoder_block *bulk = NULL;
 
+	if (!decoder->holds)
+		return;
+	decoder->holds = false;
 	while (block) {
 		struct decoder_block *next = block->next;
 
-		if (!kept && block->size == BLOCK_SIZE) {
-			kept = block;
-			kept->next = NULL;
-			kept->used = 0;
-		} else {
+		block->next = NULL;
+		block->used = 0;
+		if (!small && block->size == BLOCK_SIZE)
+			small = block;
+		else if (!bulk && block->size > BLOCK_SIZE && block->size <= MAX_SPARE)
+			bulk = block;
+		else
 			free(block);
-		}
 		block = next;
 	}
-	decoder->blocks = kept;
-	decoder->allocated = kept ? BLOCK_SIZE : 0;
+	decoder->blocks = small;
+	decoder->allocated = small ? BLOCK_SIZE : 0;
+	/* The old one was of no use to this message. */
+	free(decoder->spare);
+	decoder->spare = bulk;
 }
 
 void decoder_finish(struct decoder *decoder)
 {
 	decoder_release(decoder);
 	free(decoder->blocks);
+	free(decoder->spare);
 	*decoder = (struct decoder){ 0 };
+}
+
+/* The spare block, if it fits the size. */
+static struct decoder_block *take_spare(struct decoder *decoder, size_t size, size_t left)
+{
+	struct decoder_block *spare = decoder->spare;
+
+	if (!spare || spare->size < size || spare->size / 2 > size || spare->size > left)
+		return NULL;
+	decoder->spare = NULL;
+	return spare;
 }
 
 /* A new block for size bytes, or NULL with decoder->failure set. */
@@ -64,14 +87,17 @@ static struct decoder_block *add_block(struct decoder *decoder, size_t size)
 		decoder->failure = DECODE_LIMIT;
 		return NULL;
 	}
-	block = malloc(sizeof(*block) + block_size);
+	block = take_spare(decoder, size, left);
 	if (!block) {
-		decoder->failure = DECODE_NO_MEMORY;
-		return NULL;
+		block = malloc(sizeof(*block) + block_size);
+		if (!block) {
+			decoder->failure = DECODE_NO_MEMORY;
+			return NULL;
+		}
+		block->size = block_size;
+		block->used = 0;
 	}
-	decoder->allocated += block_size;
-	block->size = block_size;
-	block->used = 0;
+	decoder->allocated += block->size;
 	if (first && size > BLOCK_SIZE / 2) {
 		/* It will be full: the first one goes on serving small sizes. */
 		block->next = first->next;
@@ -121,6 +147,7 @@ enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, 
 	};
 
 	decoder_release(decoder);
+	decoder->holds = true;
 	decoder->failure = DECODE_OK;
 	decoder->limit = DECODE_MAX;
 	if (size < (DECODE_MAX - DECODE_BASE) / DECODE_FACTOR)
@@ -129,6 +156,8 @@ enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, 
 	if (*message)
 		return DECODE_OK;
 	decoder_release(decoder);
+	free(decoder->spare);
+	decoder->spare = NULL;
 	return decoder->failure == DECODE_OK ? DECODE_MALFORMED : decoder->failure;
 }
 

@@ -37,6 +37,10 @@ struct decoder {
 	struct decoder_block *blocks;
 	/* Bytes of all blocks. */
 	size_t allocated;
+	/* One that served bulk data of the message before, for the next of the series. */
+	struct decoder_block *spare;
+	/* A message is held, or what is left of one that failed. */
+	bool holds;
 	size_t limit;
 	enum decode_status failure;
 };
@@ -53,7 +57,8 @@ enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, 
 
 /*
  * Ends the message's life and gives its memory back, but for one block of 8 KiB that makes small
- * messages cheap. For a decoder that may be idle for long.
+ * messages cheap and, until a message without bulk data, one of at most 512 KiB. For a decoder that
+ * may be idle for long.
  */
 void decoder_release(struct decoder *decoder);
 

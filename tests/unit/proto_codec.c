@@ -348,7 +348,7 @@ START_TEST(largest_program)
 }
 END_TEST
 
-/* A chunk of bulk data costs itself, and small messages no malloc after the first. */
+/* A chunk of bulk data costs itself, a series of them no more; small messages no malloc either. */
 START_TEST(usual_costs)
 {
 	static uint8_t chunk[PROVIUM_CHUNK];
@@ -366,8 +366,14 @@ START_TEST(usual_costs)
 	alloc_reset();
 	ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
 	ck_assert_uint_le(alloc_counts.peak, sizeof(chunk) + KIB(13));
-	decoder_release(&decoder);
-	ck_assert_uint_le(alloc_counts.bytes, KIB(9));
+	alloc_reset();
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+		ck_assert_mem_eq(decoded->write_data->data.data, chunk, sizeof(chunk));
+		if (i % 2)
+			decoder_release(&decoder);
+	}
+	ck_assert_uint_eq(alloc_counts.calls, 0);
 	free(frame.data);
 
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_PING;
@@ -377,6 +383,32 @@ START_TEST(usual_costs)
 	for (int i = 0; i < 100; i++)
 		ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
 	ck_assert_uint_eq(alloc_counts.calls, 0);
+	decoder_release(&decoder);
+	ck_assert_ptr_null(decoder.spare);
+	ck_assert_uint_le(decoder.allocated, KIB(8));
+	free(frame.data);
+}
+END_TEST
+
+/* What is too large to be kept is given back at once. */
+START_TEST(large_is_given_back)
+{
+	static uint8_t large[MIB(1)];
+	Provium__V1__WriteData data = PROVIUM__V1__WRITE_DATA__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Message *decoded;
+	struct frame frame;
+
+	data.has_data = true;
+	data.data = (ProtobufCBinaryData){ .data = large, .len = sizeof(large) };
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_DATA;
+	message.write_data = &data;
+	frame = pack(&message);
+	alloc_reset();
+	ck_assert_int_eq(decode(&frame, &decoded), DECODE_OK);
+	ck_assert_uint_gt(alloc_counts.bytes, sizeof(large));
+	decoder_release(&decoder);
+	ck_assert_uint_le(alloc_counts.bytes, KIB(9));
 	free(frame.data);
 }
 END_TEST
@@ -428,6 +460,7 @@ int main(void)
 	tcase_add_test(tcase, many_short_arguments);
 	tcase_add_test(tcase, largest_program);
 	tcase_add_test(tcase, usual_costs);
+	tcase_add_test(tcase, large_is_given_back);
 	tcase_add_test(tcase, no_memory);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
