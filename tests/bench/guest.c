@@ -1,0 +1,197 @@
+#include "guest.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+
+#define FLOOR_PORT 6123
+#define TIMEOUT_MS 60000
+
+/* Removed by exit too, so that nothing is left where something fails. */
+static struct guest *running;
+
+static void clean_up(void)
+{
+	if (running)
+		guest_end(running);
+}
+
+void die(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs("bench: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	exit(EXIT_FAILURE);
+}
+
+void check(int result, const struct provium_error *error)
+{
+	if (result < 0)
+		die("%s", error->message);
+}
+
+static void on_notice(void *user, const char *text)
+{
+	(void)user;
+	fprintf(stderr, "bench: %s\n", text);
+}
+
+void guest_boot(struct guest *guest, const struct guest_options *options)
+{
+	const struct provium_file files[] = {
+		{ .guest_path = GUEST_FLOOR, .host_path = options->floor_program },
+		{ .guest_path = GUEST_TRUE, .host_path = options->true_program },
+	};
+	const char *base = getenv("TMPDIR");
+	char kernel[4096], modules[4096];
+	struct provium_vm_options vm_options = {
+		.kernel = kernel,
+		.modules_dir = modules,
+		.files = files,
+		.n_files = ARRAY_SIZE(files),
+		.no_userland = true,
+		.init = GUEST_FLOOR,
+		.accel = options->accel,
+		/* Raw streams go through the same device, whose socket is at a known place. */
+		.vsock = PROVIUM_VSOCK_USER,
+		.socket = guest->socket,
+		.on_notice = on_notice,
+	};
+	struct provium_error error;
+	uint64_t start;
+
+	*guest = (struct guest){ .floor_fd = -1 };
+	snprintf(guest->directory, sizeof(guest->directory), "%s/provium-bench-XXXXXX",
+		 base ? base : "/tmp");
+	if (!mkdtemp(guest->directory))
+		die("cannot make a directory in %s: %s", base ? base : "/tmp", strerror(errno));
+	snprintf(guest->socket, sizeof(guest->socket), "%s/vsock", guest->directory);
+	snprintf(kernel, sizeof(kernel), "%s/vmlinuz", options->kernel);
+	snprintf(modules, sizeof(modules), "%s/modules", options->kernel);
+	if (!running)
+		atexit(clean_up);
+	running = guest;
+
+	start = monotonic_ns();
+	check(provium_vm_boot(&vm_options, &guest->vm, &error), &error);
+	guest->boot_ms = (double)(monotonic_ns() - start) / 1e6;
+	guest->connection = provium_vm_connection(guest->vm);
+}
+
+void guest_end(struct guest *guest)
+{
+	running = NULL;
+	close_fd(guest->floor_fd);
+	provium_exec_free(guest->floor);
+	provium_vm_free(guest->vm);
+	rmdir(guest->directory);
+}
+
+static void on_output(void *user, enum provium_stream stream, const void *data, size_t size)
+{
+	bool *listening = user;
+
+	(void)stream;
+	(void)data;
+	*listening = size > 0;
+}
+
+static void write_all(int fd, const void *data, size_t size)
+{
+	const char *at = data;
+
+	while (size > 0) {
+		ssize_t count = write(fd, at, size);
+
+		if (count <= 0)
+			die("guest-floor: write: %s", strerror(errno));
+		at += count;
+		size -= (size_t)count;
+	}
+}
+
+static void read_all(int fd, void *data, size_t size)
+{
+	char *at = data;
+
+	while (size > 0) {
+		ssize_t count = read(fd, at, size);
+
+		if (count <= 0)
+			die("guest-floor: read: %s", count ? strerror(errno) : "it has ended");
+		at += count;
+		size -= (size_t)count;
+	}
+}
+
+/* The hybrid vsock handshake: docs/protocol.md, "Transport". */
+static int dial(const char *path, unsigned int port)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char line[32];
+	size_t length = 0;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		die("%s: %s", path, strerror(errno));
+	length = (size_t)snprintf(line, sizeof(line), "CONNECT %u\n", port);
+	write_all(fd, line, length);
+	for (length = 0; length < sizeof(line) - 1; length++) {
+		read_all(fd, &line[length], 1);
+		if (line[length] == '\n')
+			break;
+	}
+	if (strncmp(line, "OK ", 3) != 0)
+		die("%s: port %u was not connected", path, port);
+	return steal_fd(&fd);
+}
+
+void guest_start_floor(struct guest *guest)
+{
+	char port[16];
+	const char *const argv[] = { GUEST_FLOOR, port, GUEST_TRUE, NULL };
+	bool listening = false;
+	struct provium_exec_options options = {
+		.argv = argv,
+		.on_output = on_output,
+		.user = &listening,
+	};
+	struct provium_error error;
+
+	snprintf(port, sizeof(port), "%u", FLOOR_PORT);
+	check(provium_exec_start(guest->connection, &options, &guest->floor, &error), &error);
+	while (!listening) {
+		if (provium_exec_done(guest->floor))
+			die("guest-floor has ended before it listened");
+		check(provium_connection_dispatch(guest->connection, TIMEOUT_MS, &error), &error);
+	}
+	guest->floor_fd = dial(guest->socket, FLOOR_PORT);
+}
+
+uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_t size)
+{
+	static uint8_t bulk[KIB(256)];
+	struct floor_request request = { .kind = kind, .number = size };
+
+	write_all(guest->floor_fd, &request, sizeof(request));
+	for (uint64_t done = 0; kind == FLOOR_WRITE && done < size; done += sizeof(bulk))
+		write_all(guest->floor_fd, bulk, (size_t)MIN(size - done, (uint64_t)sizeof(bulk)));
+	for (uint64_t done = 0; kind == FLOOR_READ && done < size; done += sizeof(bulk))
+		read_all(guest->floor_fd, bulk, (size_t)MIN(size - done, (uint64_t)sizeof(bulk)));
+	read_all(guest->floor_fd, &request, sizeof(request));
+	return request.number;
+}

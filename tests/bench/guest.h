@@ -1,0 +1,47 @@
+/* The guest that is measured: a VM of libprovium's, and a raw stream to guest-floor inside it. */
+#ifndef TESTS_BENCH_GUEST_H
+#define TESTS_BENCH_GUEST_H
+
+#include "host/include/provium.h"
+#include "tests/bench/floor.h"
+
+struct guest_options {
+	/* A directory with vmlinuz and modules/. */
+	const char *kernel;
+	/* On the host. */
+	const char *floor_program;
+	const char *true_program;
+	enum provium_accel accel;
+};
+
+struct guest {
+	char directory[64];
+	char socket[96];
+	struct provium_vm *vm;
+	struct provium_connection *connection;
+	/* Milliseconds from the call until the agent answered. */
+	double boot_ms;
+	/* guest-floor, where it has been started. */
+	struct provium_exec *floor;
+	int floor_fd;
+};
+
+/* Where the programs are in the guest. */
+#define GUEST_FLOOR "/bench/floor"
+#define GUEST_TRUE  "/bench/true"
+
+/* All of these end the program with a message where something fails. */
+void guest_boot(struct guest *guest, const struct guest_options *options);
+void guest_start_floor(struct guest *guest);
+void guest_end(struct guest *guest);
+
+/* One exchange with guest-floor, `size` bytes of bulk data included; returns its answer's number.
+ */
+uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_t size);
+
+void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Where a call of the library failed. */
+void check(int result, const struct provium_error *error);
+
+#endif

@@ -1,0 +1,147 @@
+/*
+ * What the guest can do without an agent: the floors that Provium is measured against.
+ *
+ * guest-floor PORT PROGRAM: listens on the vsock port, says so on standard output, and serves one
+ * connection: a request is 64 bytes, whose first says what is wanted.
+ *
+ *   'e'  echo: the 64 bytes come back
+ *   's'  PROGRAM is started by posix_spawn and waited for, then the 64 bytes come back; bytes 8 to
+ *        15 are the nanoseconds that it took, in the guest's byte order
+ *   'w'  so many bytes as bytes 8 to 15 say follow and are written to a file, then the 64 bytes
+ * come back 'r'  so many bytes of that file come, then the 64 bytes
+ *
+ * As PID 1 it is an init that does nothing but reap.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "tests/bench/floor.h"
+
+#define FLOOR_FILE "/floor-data"
+
+static uint8_t bulk[KIB(256)];
+
+static void be_init(void)
+{
+	for (;;)
+		if (waitpid(-1, NULL, 0) < 0)
+			pause();
+}
+
+/* False: the connection has ended. */
+static bool move_all(int fd, void *data, size_t size, bool out)
+{
+	uint8_t *at = data;
+
+	while (size > 0) {
+		ssize_t count = out ? write(fd, at, size) : read(fd, at, size);
+
+		if (count <= 0)
+			return false;
+		at += count;
+		size -= (size_t)count;
+	}
+	return true;
+}
+
+/* Between the connection and the file, in as few calls as possible. */
+static bool move_bulk(int fd, uint64_t size, bool to_file)
+{
+	int flags = to_file ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY;
+	cleanup_close int file = open(FLOOR_FILE, flags | O_CLOEXEC, 0600);
+
+	if (file < 0)
+		return false;
+	while (size > 0) {
+		ssize_t count =
+			read(to_file ? fd : file, bulk, (size_t)MIN(size, (uint64_t)sizeof(bulk)));
+
+		if (count <= 0 || !move_all(to_file ? file : fd, bulk, (size_t)count, true))
+			return false;
+		size -= (uint64_t)count;
+	}
+	return true;
+}
+
+static bool spawn_and_wait(char *program, uint64_t *elapsed_ns)
+{
+	char *const argv[] = { program, NULL };
+	uint64_t start = monotonic_ns();
+	int status;
+	pid_t pid;
+
+	if (posix_spawn(&pid, program, NULL, NULL, argv, environ) != 0)
+		return false;
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		return false;
+	*elapsed_ns = monotonic_ns() - start;
+	return true;
+}
+
+static bool serve(int fd, struct floor_request *request, char *program)
+{
+	switch (request->kind) {
+	case FLOOR_ECHO:
+		return true;
+	case FLOOR_SPAWN:
+		return spawn_and_wait(program, &request->number);
+	case FLOOR_READ:
+		return move_bulk(fd, request->number, false);
+	case FLOOR_WRITE:
+		return move_bulk(fd, request->number, true);
+	default:
+		return false;
+	}
+}
+
+static int listen_at(uint32_t port)
+{
+	struct sockaddr_vm address = {
+		.svm_family = AF_VSOCK,
+		.svm_port = port,
+		.svm_cid = VMADDR_CID_ANY,
+	};
+	cleanup_close int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 1) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+int main(int argc, char **argv)
+{
+	static const char listening[] = "listening\n";
+	struct floor_request request;
+	int listener, fd;
+
+	if (getpid() == 1)
+		be_init();
+	if (argc != 3)
+		return 2;
+	listener = listen_at((uint32_t)strtoul(argv[1], NULL, 10));
+	if (listener < 0)
+		return errno;
+	if (write(STDOUT_FILENO, listening, strlen(listening)) < 0)
+		return errno;
+	fd = accept(listener, NULL, NULL);
+	if (fd < 0)
+		return errno;
+	while (move_all(fd, &request, sizeof(request), false))
+		if (!serve(fd, &request, argv[2]) || !move_all(fd, &request, sizeof(request), true))
+			return 1;
+	return 0;
+}
