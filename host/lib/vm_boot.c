@@ -52,7 +52,7 @@
 struct boot {
 	struct provium_vm *vm;
 	struct provium_vm_options options;
-	struct vm_kernel kernel;
+	char *command_line;
 	struct deadline deadline;
 	char qemu_path[PATH_MAX];
 	char vsock_path[PATH_MAX];
@@ -76,6 +76,21 @@ static void boot_finish(struct boot *boot)
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		*fds[i] = close_fd(*fds[i]);
+	free(boot->command_line);
+	boot->command_line = NULL;
+}
+
+/* All that can be judged before anything is started. */
+static int check_options(struct boot *boot, const struct provium_vm_options *options)
+{
+	struct vm_command_line parts = { .init = options->init, .append = options->append };
+	struct vm_kernel kernel;
+
+	if (vm_options_check(options, &boot->options, &kernel, boot->error) < 0)
+		return -1;
+	parts.limit = kernel.command_line_limit;
+	boot->command_line = vm_command_line(&parts, boot->error);
+	return boot->command_line ? 0 : -1;
 }
 
 static void phase(const struct boot *boot, const char *text)
@@ -269,12 +284,6 @@ static int start_qemu(struct boot *boot)
 {
 	const struct provium_vm_options *options = &boot->options;
 	struct provium_vm *vm = boot->vm;
-	const struct vm_command_line parts = {
-		.init = options->init,
-		.append = options->append,
-		.limit = boot->kernel.command_line_limit,
-	};
-	cleanup_free char *command_line = vm_command_line(&parts, boot->error);
 	char initrd[64];
 	const struct qemu_options qemu = {
 		.program = boot->qemu_path,
@@ -283,7 +292,7 @@ static int start_qemu(struct boot *boot)
 		.cpus = options->cpus,
 		.kernel = options->kernel,
 		.initrd = initrd,
-		.command_line = command_line,
+		.command_line = boot->command_line,
 		.disks = options->disks,
 		.n_disks = options->n_disks,
 		.console_fd = boot->qemu_console,
@@ -296,8 +305,6 @@ static int start_qemu(struct boot *boot)
 	char **argv;
 	int result;
 
-	if (!command_line)
-		return -1;
 	snprintf(initrd, sizeof(initrd), "/proc/self/fd/%d", boot->initrd);
 	argv = qemu_args(&qemu);
 	if (!argv)
@@ -469,11 +476,13 @@ int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm 
 
 	*vm = NULL;
 	error_clear(error);
-	if (vm_options_check(options, &boot.options, &boot.kernel, error) < 0)
+	if (check_options(&boot, options) < 0)
 		return -1;
 	boot.vm = calloc(1, sizeof(*boot.vm));
-	if (!boot.vm)
+	if (!boot.vm) {
+		boot_finish(&boot);
 		return error_set(error, PROVIUM_HOST, ENOMEM, "VM");
+	}
 	boot.vm->qemu = VM_PROCESS_NONE;
 	boot.vm->vsock_program = VM_PROCESS_NONE;
 	boot.vm->life_fd = -1;

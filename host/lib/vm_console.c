@@ -38,6 +38,11 @@ static const struct {
 	{ "Unable to mount root fs", "The kernel has no usable initramfs: it needs "
 				     "CONFIG_BLK_DEV_INITRD, and memory enough to "
 				     "unpack it." },
+	{ ": version magic '",
+	  "The modules belong to another kernel: name the modules directory of this one." },
+	{ "disagrees about version of symbol",
+	  "The modules belong to another build of this kernel: name the modules directory of this "
+	  "one." },
 	{ "System is deadlocked on memory", "Give the VM more memory." },
 	{ "Out of memory", "Give the VM more memory." },
 	{ "initrd is too large", "Give the VM more memory." },

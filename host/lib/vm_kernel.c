@@ -26,7 +26,6 @@
 #define BOOT_FLAG_OFFSET      0x1fe
 #define HEADER_MAGIC_OFFSET   0x202
 #define HEADER_VERSION_OFFSET 0x206
-#define HEADER_KERNEL_VERSION 0x20e
 #define HEADER_XLOADFLAGS     0x236
 #define HEADER_CMDLINE_SIZE   0x238
 #define HEADER_END            0x268
@@ -86,11 +85,9 @@ static int check_bzimage(int fd, const char *path, const uint8_t *header, struct
 			 struct provium_error *error)
 {
 	uint16_t version = get_u16(header + HEADER_VERSION_OFFSET);
-	uint16_t text = get_u16(header + HEADER_KERNEL_VERSION);
 	uint64_t size = bzimage_size(header);
 	uint32_t cmdline_size;
 	struct stat st;
-	ssize_t n;
 
 	if (fstat(fd, &st) < 0)
 		return error_set(error, PROVIUM_HOST, errno, "look at kernel '%s'", path);
@@ -106,19 +103,6 @@ static int check_bzimage(int fd, const char *path, const uint8_t *header, struct
 				 "kernel '%s' is not a 64-bit one: the agent needs x86-64", path);
 	cmdline_size = get_u32(header + HEADER_CMDLINE_SIZE);
 	kernel->command_line_limit = MIN(cmdline_size, (uint32_t)COMMAND_LINE_SIZE - 1);
-
-	/* "6.1.0-53-cloud-amd64 (builder@host) #1 SMP ..." */
-	if (text == 0)
-		return 0;
-	n = read_at(fd, kernel->release, sizeof(kernel->release) - 1, text + 0x200);
-	if (n < 0)
-		return error_set(error, PROVIUM_HOST, errno, "read kernel '%s'", path);
-	kernel->release[n] = '\0';
-	kernel->release[strcspn(kernel->release, " \n")] = '\0';
-	for (char *c = kernel->release; *c; c++) {
-		if (*c < 0x21 || *c > 0x7e)
-			*c = '?';
-	}
 	return 0;
 }
 

@@ -7,8 +7,6 @@
 #include "host/include/provium.h"
 
 struct vm_kernel {
-	/* As uname -r says it; "" where the image does not tell. */
-	char release[65];
 	/* The longest command line, bytes, without a NUL. */
 	size_t command_line_limit;
 };

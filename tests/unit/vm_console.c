@@ -248,6 +248,10 @@ START_TEST(test_hints)
 		  "CONFIG_BLK_DEV_INITRD" },
 		{ "[    0.5] Kernel panic - not syncing: System is deadlocked on memory\n",
 		  "more memory" },
+		{ "[    0.5] vsock: version magic '6.12.0 SMP' should be '6.1.0 SMP'\n",
+		  "belong to another kernel" },
+		{ "[    0.5] vsock: disagrees about version of symbol module_layout\n",
+		  "another build" },
 		{ "[    0.5] Out of memory: Killed process 7 (x)\n", "more memory" },
 		{ "qemu-system-x86_64: -device vhost-user-vsock-pci: 'vhost-user-vsock-pci' is not "
 		  "a "

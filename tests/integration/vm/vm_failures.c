@@ -35,7 +35,7 @@ START_TEST(test_options)
 	char text[4096];
 
 	options.init = "sbin/init";
-	machine_refuse(&options, PROVIUM_INVALID, "not an absolute machine_path");
+	machine_refuse(&options, PROVIUM_INVALID, "not an absolute path");
 	options = machine_options();
 	memset(text, 'x', 2100);
 	text[2100] = '\0';
