@@ -337,7 +337,8 @@ struct provium_buffer {
 
 /*
  * Start, wait, free, with the output in memory: at most limit bytes per stream are kept (0: 16
- * MiB), the rest is dropped and told in the result. Input may have any size. result, out and err
+ * MiB), the rest is dropped and told in the result. Input may have any size,
+ * but not be streamed. result, out and err
  * may be NULL. Both outputs are NUL-terminated behind their size. on_output of the options is not
  * used.
  */
@@ -524,8 +525,8 @@ struct provium_vm_options {
 	 */
 	void (*on_phase)(void *user, const char *text);
 	void *user;
-	/* NULL: "qemu-system-x86_64" and "provium-vsock", found in PATH (the latter first beside the
-	 * running program, and beside this library). */
+	/* NULL: "qemu-system-x86_64" and "provium-vsock", found in PATH (the latter first beside
+	 * the running program, and beside this library). */
 	const char *qemu;
 	const char *vsock_program;
 };

@@ -30,6 +30,8 @@ static void advance(struct progress *progress, size_t size)
 
 struct push {
 	int fd;
+	/* errno of a read that has failed. */
+	int failure;
 	struct progress progress;
 };
 
@@ -41,8 +43,10 @@ static ptrdiff_t from_file(void *user, void *data, size_t size)
 	do {
 		count = read(push->fd, data, size);
 	} while (count < 0 && errno == EINTR);
-	if (count < 0)
+	if (count < 0) {
+		push->failure = errno;
 		return -errno;
+	}
 	if (count > 0)
 		advance(&push->progress, (size_t)count);
 	return count;
@@ -82,7 +86,12 @@ int provium_push(struct provium_connection *connection, const char *host_path,
 	push.fd = fd;
 	push.progress.total = (uint64_t)status.st_size;
 	write.mode = status.st_mode & 07777;
-	return file_write(connection, guest_path, &write, from_file, &push, &deadline, NULL, error);
+	if (file_write(connection, guest_path, &write, from_file, &push, &deadline, NULL, error) ==
+	    0)
+		return 0;
+	if (push.failure)
+		error_set(error, PROVIUM_HOST, push.failure, "%s: read", host_path);
+	return -1;
 }
 
 /* ------------------------------------------------------------------------------------------- */

@@ -40,11 +40,14 @@ static int run(struct provium_connection *connection, const struct provium_exec_
 	       struct provium_error *error)
 {
 	struct provium_exec_options start = *options;
-	bool streamed =
-		options->input_size > PROVIUM_CHUNK && options->stdin_kind == PROVIUM_STDIN_DEFAULT;
+	bool streamed = options->input_size > PROVIUM_CHUNK;
 	struct provium_exec *exec;
 	int rc = 0;
 
+	if (options->stdin_kind != PROVIUM_STDIN_DEFAULT)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "exec: a command that is run to its end has nobody to stream its "
+				 "standard input");
 	if (streamed) {
 		start.stdin_kind = PROVIUM_STDIN_STREAM;
 		start.input_size = 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "host/lib/file.h"
 #include "lib_fake.h"
 #include "lib_seam.h"
 #include "proto/limits.h"
@@ -589,6 +590,95 @@ START_TEST(test_break)
 }
 END_TEST
 
+/* Each call, answered with what belongs to none of them. */
+static void wrong_kinds_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_receive(agent);
+	if (agent->number)
+		fake_receive(agent);
+	fake_ack(agent, 0, 0);
+	fake_expect_end(agent);
+}
+
+static int call_info(struct provium_exec *exec)
+{
+	struct provium_info info;
+
+	(void)exec;
+	return provium_info(connection, 5000, &info, &error);
+}
+
+static int call_shutdown(struct provium_exec *exec)
+{
+	(void)exec;
+	return provium_shutdown(connection, PROVIUM_HALT, true, 5000, &error);
+}
+
+static int call_read(struct provium_exec *exec)
+{
+	struct provium_buffer content;
+
+	(void)exec;
+	return provium_read_file_memory(connection, "/x", 1, 5000, &content, &error);
+}
+
+static int call_stat(struct provium_exec *exec)
+{
+	struct deadline deadline = deadline_after(5000);
+	struct file_status status;
+
+	(void)exec;
+	return file_status(connection, "/x", &deadline, &status, &error);
+}
+
+static int call_wait(struct provium_exec *exec)
+{
+	struct provium_exec_result result;
+
+	return provium_exec_wait(exec, 5000, &result, &error);
+}
+
+static int call_signal(struct provium_exec *exec)
+{
+	return provium_exec_signal(exec, 1, false, 5000, &error);
+}
+
+static int call_write(struct provium_exec *exec)
+{
+	check_ok(provium_exec_write(exec, "x", 1, 5000, &error));
+	return call_wait(exec);
+}
+
+static const struct {
+	int (*call)(struct provium_exec *exec);
+	/* How many requests of a command come before the answer. */
+	int command;
+} calls[] = {
+	{ call_info, 0 }, { call_shutdown, 0 }, { call_read, 0 },  { call_stat, 0 },
+	{ call_wait, 1 }, { call_signal, 2 },   { call_write, 2 },
+};
+
+START_TEST(test_wrong_kind)
+{
+	const char *const argv[] = { "program", NULL };
+	const struct provium_exec_options options = {
+		.argv = argv,
+		.stdin_kind = PROVIUM_STDIN_STREAM,
+	};
+	struct provium_exec *exec = NULL;
+
+	fake.number = calls[_i].command > 1;
+	connection = fake_connect(&fake, wrong_kinds_script);
+	if (calls[_i].command)
+		check_ok(provium_exec_start(connection, &options, &exec, &error));
+	ck_assert_int_eq(calls[_i].call(exec), -1);
+	check_error(PROVIUM_PROTOCOL, "message 140 does not belong there");
+	provium_exec_free(exec);
+	disconnect();
+}
+END_TEST
+
 /* Messages of later minors: an event, a body that is not known, and none at all. */
 static void unknown_script(struct fake *agent)
 {
@@ -948,6 +1038,7 @@ static TCase *request_cases(void)
 	tcase_add_test(tcase, test_info);
 	tcase_add_test(tcase, test_shutdown);
 	tcase_add_loop_test(tcase, test_break, 0, ARRAY_SIZE(breaks));
+	tcase_add_loop_test(tcase, test_wrong_kind, 0, ARRAY_SIZE(calls));
 	tcase_add_test(tcase, test_unknown_messages);
 	tcase_add_test(tcase, test_flood);
 	tcase_add_test(tcase, test_flood_cancelled);

@@ -652,6 +652,21 @@ START_TEST(test_run_limit)
 }
 END_TEST
 
+START_TEST(test_run_streamed)
+{
+	const struct provium_exec_options options = {
+		.argv = argv,
+		.stdin_kind = PROVIUM_STDIN_STREAM,
+	};
+
+	connection = fake_connect(&fake, ready_script);
+	ck_assert_int_eq(
+		provium_exec_run(connection, &options, 0, 5000, &result, NULL, NULL, &error), -1);
+	check_error(PROVIUM_INVALID, "nobody to stream");
+	disconnect();
+}
+END_TEST
+
 START_TEST(test_run_without_buffers)
 {
 	fake.number = 4;
@@ -675,6 +690,7 @@ static TCase *output_cases(void)
 	tcase_add_test(tcase, test_call_in_callback);
 	tcase_add_test(tcase, test_run);
 	tcase_add_test(tcase, test_run_limit);
+	tcase_add_test(tcase, test_run_streamed);
 	tcase_add_test(tcase, test_run_without_buffers);
 	return tcase;
 }

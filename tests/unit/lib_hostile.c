@@ -40,6 +40,11 @@ static void session_script(struct fake *agent)
 	fake_output(agent, command, PROVIUM__V1__STREAM__STREAM_STDERR, 0, "err", 3);
 	fake_result(agent, command, 3, 3, 3);
 
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC);
+	fake_output(agent, 0, PROVIUM__V1__STREAM__STREAM_STDOUT, 0, "out", 3);
+	fake_output(agent, 0, PROVIUM__V1__STREAM__STREAM_STDERR, 0, "err", 3);
+	fake_result(agent, 0, 0, 3, 3);
+
 	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
 	fake_data(agent, 0, 0, "data", 4);
 	fake_ok(agent, 0, 4);
@@ -86,12 +91,27 @@ static int run_command(struct provium_connection *connection)
 	return rc;
 }
 
+static int run_to_end(struct provium_connection *connection)
+{
+	const struct provium_exec_options options = { .shell = "true" };
+	struct provium_exec_result result;
+	struct provium_buffer out;
+	struct provium_buffer err;
+
+	if (provium_exec_run(connection, &options, 10, patience, &result, &out, &err, &error) < 0)
+		return -1;
+	free(out.data);
+	free(err.data);
+	return 0;
+}
+
 /* 0: everything went well. -1: something failed, as error says. */
 static int host_session(struct provium_connection *connection)
 {
 	struct provium_buffer content;
 
-	if (provium_ping(connection, patience, &error) < 0 || run_command(connection) < 0)
+	if (provium_ping(connection, patience, &error) < 0 || run_command(connection) < 0 ||
+	    run_to_end(connection) < 0)
 		return -1;
 	if (provium_read_file_memory(connection, "/x", 10, patience, &content, &error) < 0)
 		return -1;
@@ -201,6 +221,40 @@ START_TEST(test_no_memory)
 			break;
 		}
 	}
+}
+END_TEST
+
+static void reading_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC);
+	fake_expect_end(agent);
+}
+
+/* A command that the agent cannot be told to end, for want of memory, ends with the connection. */
+START_TEST(test_no_memory_to_cancel)
+{
+	static char input[KIB(200)];
+	const struct provium_exec_options options = {
+		.shell = "true",
+		.input = input,
+		.input_size = sizeof(input),
+	};
+	struct provium_connection *connection;
+	struct provium_exec *exec;
+
+	connection = fake_connect(&fake, reading_script);
+	check_ok(provium_exec_start(connection, &options, &exec, &error));
+	while (provium_connection_wants_write(connection))
+		check_ok(provium_connection_dispatch(connection, 10, &error));
+	alloc_fail_after(0);
+	provium_exec_free(exec);
+	alloc_fail_never();
+	ck_assert_int_eq(provium_ping(connection, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "could not be cancelled: Cannot allocate memory");
+	ck_assert_int_eq(provium_connection_fd(connection), -1);
+	provium_connection_free(connection);
+	fake_finish(&fake);
 }
 END_TEST
 
@@ -373,6 +427,7 @@ int main(void)
 	tcase_add_test(tcase, test_cut_at_every_byte);
 	tcase_add_test(tcase, test_flip_every_byte);
 	tcase_add_test(tcase, test_no_memory);
+	tcase_add_test(tcase, test_no_memory_to_cancel);
 	suite_add_tcase(suite, tcase);
 
 	tcase = unit_counted_case("excess");
