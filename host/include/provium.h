@@ -337,10 +337,9 @@ struct provium_buffer {
 
 /*
  * Start, wait, free, with the output in memory: at most limit bytes per stream are kept (0: 16
- * MiB), the rest is dropped and told in the result. Input may have any size,
- * but not be streamed. result, out and err
- * may be NULL. Both outputs are NUL-terminated behind their size. on_output of the options is not
- * used.
+ * MiB), the rest is dropped and told in the result. Input may have any size, but not be streamed.
+ * result, out and err may be NULL. Both outputs are NUL-terminated behind their size. on_output of
+ * the options is not used.
  */
 int provium_exec_run(struct provium_connection *connection,
 		     const struct provium_exec_options *options, size_t limit, int timeout_ms,
