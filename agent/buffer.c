@@ -107,11 +107,9 @@ void queue_finish(struct queue *queue, struct buffer_pool *pool)
 
 uint8_t *queue_reserve(struct queue *queue, size_t size)
 {
-	struct buffer *last = NULL;
+	struct buffer *last = container_of(queue->buffers.prev, struct buffer, link);
 
-	if (!list_empty(&queue->buffers))
-		last = container_of(queue->buffers.prev, struct buffer, link);
-	if (!last || last->capacity - last->end < size) {
+	if (list_empty(&queue->buffers) || last->capacity - last->end < size) {
 		last = buffer_create(MAX(size, SMALL_CAPACITY));
 		if (!last)
 			return NULL;

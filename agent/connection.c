@@ -367,8 +367,7 @@ static bool send_some(struct connection *connection)
 	entries = queue_peek(&connection->queue, vector, SEND_VECTOR);
 	for (int i = 0; i < entries; i++)
 		offered += vector[i].iov_len;
-	/* Its type is another in each libc. */
-	message.msg_iovlen = (unsigned int)entries;
+	message.msg_iovlen = entries;
 	count = os_send(connection->fd, &message);
 	if (count < 0) {
 		if (errno == EAGAIN || errno == EWOULDBLOCK)

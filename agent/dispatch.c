@@ -147,7 +147,7 @@ static const struct message_rule rules[] = {
 
 /* What the agent sends; a host that sends one is told so. */
 static const char *const reply_names[] = {
-	[CODE(READY) - CODE(READY)] = "READY",
+	[0] = "READY",
 	[CODE(EXEC_RESULT) - CODE(READY)] = "EXEC_RESULT",
 	[CODE(FILE_DATA) - CODE(READY)] = "FILE_DATA",
 	[CODE(ERROR) - CODE(READY)] = "ERROR",

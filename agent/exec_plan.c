@@ -127,7 +127,8 @@ static bool set_entry(struct environment *environment, char *entry)
 
 static bool inherit(struct environment *environment, char *const *inherited)
 {
-	static const char *const defaults[] = { "PATH=" DEFAULT_PATH, "HOME=/", "TERM=linux" };
+	static const char path[] = "PATH=" DEFAULT_PATH;
+	static const char *const defaults[] = { path, "HOME=/", "TERM=linux" };
 
 	for (size_t i = 0; inherited[i]; i++)
 		if (!set_entry(environment, strdup(inherited[i])))
@@ -175,6 +176,8 @@ static const char *find_path(char *const *envp)
 
 static const char *check(const Provium__V1__Exec *exec)
 {
+	if (!exec->has_shell && exec->n_argv == 0)
+		return "there is no program";
 	for (size_t i = 0; i < exec->n_env; i++) {
 		const ProtobufCBinaryData *entry = &exec->env[i];
 

@@ -8,7 +8,7 @@
  * Longest PATH that is searched, bytes: a longer entry of the environment cannot be passed on, with
  * pages of 4 KiB (MAX_ARG_STRLEN, execve(2)).
  */
-#define MAX_SEARCH_PATH (128 * 1024)
+#define MAX_SEARCH_PATH ((size_t)128 << 10)
 
 /* The PATH of a command whose environment has none. */
 #define DEFAULT_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

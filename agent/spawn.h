@@ -3,11 +3,12 @@
 #define AGENT_SPAWN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct loop;
 
-#define SPAWN_STACK_SIZE (16 * 1024)
+#define SPAWN_STACK_SIZE ((size_t)16 << 10)
 
 /* What is done until a program runs, in this order; all after the clone in the new process. */
 enum spawn_step {

@@ -17,9 +17,9 @@ size_t provium__v1__message__pack(const Provium__V1__Message *message, uint8_t *
 	return protobuf_c_message_pack(&message->base, out);
 }
 
-Provium__V1__Message *provium__v1__message__unpack(ProtobufCAllocator *allocator, size_t size,
+Provium__V1__Message *provium__v1__message__unpack(ProtobufCAllocator *allocator, size_t len,
 						   const uint8_t *data)
 {
 	return (Provium__V1__Message *)protobuf_c_message_unpack(&provium__v1__message__descriptor,
-								 allocator, size, data);
+								 allocator, len, data);
 }

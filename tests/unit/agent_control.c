@@ -418,9 +418,9 @@ START_TEST(decoder_limit)
 	enum {
 		COUNT = 100000
 	};
-	cleanup_free uint8_t *frame = malloc(FRAME_HEADER + 16 + 2 * COUNT);
+	cleanup_free uint8_t *frame = malloc(FRAME_HEADER + 16 + (size_t)2 * COUNT);
 	size_t size = FRAME_HEADER;
-	size_t inner = 2 * COUNT;
+	size_t inner = (size_t)2 * COUNT;
 
 	ck_assert_ptr_nonnull(frame);
 	/* id 3, SYSCALL (5) of so many empty buffers (field 1). */

@@ -135,7 +135,7 @@ START_TEST(read_sizes)
 					  PROVIUM_CHUNK - 1,
 					  PROVIUM_CHUNK,
 					  PROVIUM_CHUNK + 1,
-					  5 * PROVIUM_CHUNK,
+					  (uint64_t)5 * PROVIUM_CHUNK,
 					  10000000 };
 
 	make_file(path, sizes[_i], 0400);
@@ -176,7 +176,7 @@ END_TEST
 /* Their size says 0, and they give little at a time. */
 START_TEST(read_proc)
 {
-	uint32_t id = send_read(&client, "/proc/self/maps", &plain_read);
+	uint32_t id = send_read(&client, "/proc/self/smaps", &plain_read);
 	const Provium__V1__Message *message = client_expect(&client, BODY(FILE_DATA));
 	uint64_t size = message->file_data->data.len;
 
