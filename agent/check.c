@@ -96,10 +96,10 @@ static bool check_value(const ProtobufCMessage *message, const struct field_rule
 	}
 }
 
-/* A flag that is off, or a choice that is the default, asks for nothing. */
-static bool asks_for_nothing(const ProtobufCMessage *message, const struct field_rule *rule)
+/* One that is there and says what its absence would say, too. */
+static bool is_default(const ProtobufCMessage *message, const struct field_rule *rule)
 {
-	return (rule->type == FIELD_BOOL || rule->type == FIELD_ENUM) && number(message, rule) == 0;
+	return (rule->flags & FIELD_DEFAULT_0) && number(message, rule) == 0;
 }
 
 static bool check_one_of(const struct field_rule *rules, unsigned int count, unsigned int present,
@@ -141,7 +141,7 @@ bool check_fields(const ProtobufCMessage *message, const struct field_rule *rule
 		}
 		if (!check_value(message, rule, failure))
 			return false;
-		if ((rule->flags & FIELD_UNSERVED) && !asks_for_nothing(message, rule))
+		if ((rule->flags & FIELD_UNSERVED) && !is_default(message, rule))
 			return fail(failure, ERROR_UNSUPPORTED, "%s: is not served by this agent",
 				    rule->name);
 	}

@@ -34,8 +34,10 @@ enum {
 	FIELD_NO_NUL = 1 << 2,
 	/* Must not be empty. */
 	FIELD_NOT_EMPTY = 1 << 3,
-	/* Not served yet: must not be there, or (FIELD_BOOL, FIELD_ENUM) be 0. */
+	/* Not served yet: must not be there. */
 	FIELD_UNSERVED = 1 << 4,
+	/* 0 is what its absence means: it may be there unserved. */
+	FIELD_DEFAULT_0 = 1 << 5,
 };
 
 struct field_rule {

@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "agent/log.h"
@@ -11,16 +12,18 @@
 #include "common/util.h"
 #include "proto/limits.h"
 
-#define EXEC       Provium__V1__Exec
-#define STDIN_DATA Provium__V1__Stdin
-#define READ_FILE  Provium__V1__ReadFile
-#define WRITE_FILE Provium__V1__WriteFile
-#define WRITE_DATA Provium__V1__WriteData
+#define EXEC             Provium__V1__Exec
+#define STDIN_DATA       Provium__V1__Stdin
+#define READ_FILE        Provium__V1__ReadFile
+#define WRITE_FILE       Provium__V1__WriteFile
+#define WRITE_DATA       Provium__V1__WriteData
 
-#define MAX_OFFSET ((uint64_t)INT64_MAX)
-#define MAX_MODE   07777
+#define MAX_OFFSET       ((uint64_t)INT64_MAX)
+#define MAX_MODE         07777
+/* Bytes of waiting frames with data for one request: its window, and what is around the data. */
+#define MAX_WAITING_DATA ((size_t)PROVIUM_WRITE_WINDOW + KIB(64))
 /* The kernel's _NSIG. */
-#define MAX_SIGNAL 64
+#define MAX_SIGNAL       64
 
 static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
@@ -51,9 +54,10 @@ static const struct field_rule exec_fields[] = {
 	FIELD(EXEC, merge_stderr, FIELD_BOOL, 0, 0),
 	FIELD(EXEC, timeout_ms, FIELD_U64, 0, 0),
 	FIELD(EXEC, output_limit, FIELD_U64, 0, 0),
-	FIELD(EXEC, nice, FIELD_I32, FIELD_UNSERVED, 0),
+	FIELD(EXEC, nice, FIELD_I32, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
 	FIELD_LIST(EXEC, rlimits, FIELD_REPEATED, FIELD_UNSERVED),
-	FIELD(EXEC, kill_scope, FIELD_ENUM, FIELD_UNSERVED, PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
+	FIELD(EXEC, kill_scope, FIELD_ENUM, FIELD_UNSERVED | FIELD_DEFAULT_0,
+	      PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
 };
 
 static const struct field_rule stdin_fields[] = {
@@ -73,7 +77,7 @@ static const struct field_rule read_file_fields[] = {
 	FIELD(READ_FILE, path, FIELD_BYTES, FIELD_REQUIRED | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
 	FIELD(READ_FILE, offset, FIELD_U64, 0, MAX_OFFSET),
 	FIELD(READ_FILE, length, FIELD_U64, 0, 0),
-	FIELD(READ_FILE, sparse, FIELD_BOOL, FIELD_UNSERVED, 0),
+	FIELD(READ_FILE, sparse, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
 };
 
 static const struct field_rule write_file_fields[] = {
@@ -92,7 +96,7 @@ static const struct field_rule write_file_fields[] = {
 
 static const struct field_rule write_data_fields[] = {
 	FIELD(WRITE_DATA, data, FIELD_BYTES, 0, PROVIUM_WRITE_WINDOW),
-	FIELD(WRITE_DATA, hole, FIELD_U64, FIELD_UNSERVED, 0),
+	FIELD(WRITE_DATA, hole, FIELD_U64, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
 	FIELD(WRITE_DATA, last, FIELD_BOOL, 0, 0),
 };
 
@@ -234,12 +238,15 @@ static void refuse_continued(struct session *session, uint32_t id, const struct 
 {
 	struct request *request = session_find(session, id);
 
+	bool found = turn_drop(session, id);
+
 	if (request && request->code == rule->continues) {
 		request_end(request);
 		request->operations->abandon(request);
-	} else if (!turn_drop(session, id)) {
-		return;
+		found = true;
 	}
+	if (!found)
+		return;
 	reply_error(session, id, failure->code, NULL, 0, "%s: %s", rule->name, failure->text);
 }
 
@@ -249,7 +256,11 @@ static void wait_for_turn(struct session *session, uint32_t id, const struct mes
 {
 	struct check_failure failure = { ERROR_LIMIT, "too much is waiting for its turn" };
 
-	if (turn_wait(session, id, body, length))
+	/* What waits is not acknowledged; the few bytes around each piece of data count as well. */
+	if (rule->continues && turn_waiting_bytes(session, id) + length > MAX_WAITING_DATA)
+		snprintf(failure.text, sizeof(failure.text),
+			 "more than %u bytes are not acknowledged", PROVIUM_WRITE_WINDOW);
+	else if (turn_wait(session, id, body, length))
 		return;
 	if (rule->continues)
 		refuse_continued(session, id, rule, &failure);

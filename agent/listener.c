@@ -18,17 +18,14 @@
 #include "agent/server.h"
 #include "agent/session.h"
 
-/* A connection costs little; many more than this is a peer gone wild. */
-#define MAX_CONNECTIONS 1024
-
 /* Connections accepted before others have their turn. */
-#define ACCEPT_ROUNDS   16
+#define ACCEPT_ROUNDS 16
 
 /*
  * Seconds until accepting is tried again after fds or memory have run out: nothing tells when there
  * are some again, since others may have used them up.
  */
-#define ACCEPT_RETRY    0.1
+#define ACCEPT_RETRY  0.1
 
 struct listener {
 	struct loop *loop;
@@ -73,11 +70,6 @@ static bool accept_one(struct listener *listener)
 		return false;
 	}
 	if (!may_enter(listener, &peer.vm)) {
-		close(fd);
-		return true;
-	}
-	if (listener->loop->connection_count >= MAX_CONNECTIONS) {
-		log_warn("connection refused: there are %d", MAX_CONNECTIONS);
 		close(fd);
 		return true;
 	}

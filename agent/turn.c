@@ -96,6 +96,17 @@ bool turn_is_waiting(const struct session *session, uint32_t id)
 	return false;
 }
 
+size_t turn_waiting_bytes(const struct session *session, uint32_t id)
+{
+	struct waiting *waiting;
+	size_t bytes = 0;
+
+	list_for_each(waiting, &session->waiting, link)
+		if (waiting->id == id)
+			bytes += waiting->length;
+	return bytes;
+}
+
 bool turn_drop(struct session *session, uint32_t id)
 {
 	struct waiting *waiting, *next;

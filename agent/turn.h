@@ -29,6 +29,9 @@ bool turn_wait(struct session *session, uint32_t id, const uint8_t *body, size_t
 /* Whether a request with this id is waiting. */
 bool turn_is_waiting(const struct session *session, uint32_t id);
 
+/* Bytes of the waiting frames with this id. */
+size_t turn_waiting_bytes(const struct session *session, uint32_t id);
+
 /* Forgets all waiting frames with this id; false where there are none. */
 bool turn_drop(struct session *session, uint32_t id);
 void turn_drop_all(struct session *session);

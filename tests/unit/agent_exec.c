@@ -405,6 +405,7 @@ START_TEST(unserved_fields)
 	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: pty: is not served");
 	exec = plain;
 	exec.has_nice = true;
+	exec.nice = 1;
 	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: nice: is not served");
 	exec = plain;
 	exec.rlimits = rlimits;

@@ -807,17 +807,42 @@ START_TEST(failure_while_waiting)
 }
 END_TEST
 
-START_TEST(too_much_is_waiting)
+/* Data that waits is data that is not acknowledged. */
+START_TEST(waiting_past_the_window)
 {
 	cleanup_free uint8_t *data = calloc(1, PROVIUM_CHUNK);
 	uint32_t first = send_write(path, &plain_write);
 	uint32_t second = send_write(path, &plain_write);
 
-	for (size_t sent = 0; sent <= SESSION_MAX_WAITING; sent += PROVIUM_CHUNK)
+	for (int i = 0; i < 4; i++)
 		send_data(second, data, PROVIUM_CHUNK, false);
-	client_expect_error(&client, second, CODE(LIMIT), "waiting");
+	client_ping(&client);
+	send_data(second, data, PROVIUM_CHUNK, false);
+	client_expect_error(&client, second, CODE(LIMIT), "not acknowledged");
 	send_data(first, NULL, 0, true);
 	expect_written(first, 0);
+}
+END_TEST
+
+/* Of many requests together, too. */
+START_TEST(too_much_is_waiting)
+{
+	enum {
+		WRITES = SESSION_MAX_WAITING / PROVIUM_WRITE_WINDOW
+	};
+	cleanup_free uint8_t *data = calloc(1, PROVIUM_CHUNK);
+	uint32_t first = send_write(path, &plain_write), last = 0;
+
+	for (int i = 0; i < WRITES; i++) {
+		last = send_write(path, &plain_write);
+		for (int n = 0; n < 4; n++)
+			send_data(last, data, PROVIUM_CHUNK, n == 3);
+	}
+	client_expect_error(&client, last, CODE(LIMIT), "too much is waiting");
+	send_data(first, NULL, 0, true);
+	expect_written(first, 0);
+	for (uint32_t id = first + 1; id < last; id++)
+		expect_written(id, PROVIUM_WRITE_WINDOW);
 }
 END_TEST
 
@@ -886,6 +911,7 @@ static Suite *file_suite(void)
 	tcase_add_test(tcase, cancel_while_waiting);
 	tcase_add_test(tcase, busy_while_waiting);
 	tcase_add_test(tcase, failure_while_waiting);
+	tcase_add_test(tcase, waiting_past_the_window);
 	tcase_add_test(tcase, too_much_is_waiting);
 	tcase_add_test(tcase, too_many_requests);
 	tcase_add_test(tcase, order_is_per_connection);

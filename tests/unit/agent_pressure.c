@@ -276,8 +276,7 @@ END_TEST
 START_TEST(much_data)
 {
 	const uint64_t size = WITH_ADDRESS_SANITIZER ? MIB(128) : MIB(1024);
-	uint32_t id =
-		client_shell(&client, "exec head -c 1G /dev/zero");
+	uint32_t id = client_shell(&client, "exec head -c 1G /dev/zero");
 	uint64_t received = 0;
 	size_t resident;
 
