@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/path.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
@@ -40,6 +41,13 @@ static char *copy_string(const ProtobufCBinaryData *bytes)
 	return copy;
 }
 
+static char *copy_text(const char *text)
+{
+	ProtobufCBinaryData bytes = { strlen(text), (uint8_t *)(uintptr_t)text };
+
+	return copy_string(&bytes);
+}
+
 static bool make_argv(struct exec_plan *plan, const Provium__V1__Exec *exec)
 {
 	static const char *const shell[] = { "/bin/sh", "-c" };
@@ -51,7 +59,7 @@ static bool make_argv(struct exec_plan *plan, const Provium__V1__Exec *exec)
 	if (!plan->argv)
 		return false;
 	for (size_t i = 0; i < fixed; i++) {
-		plan->argv[i] = strdup(shell[i]);
+		plan->argv[i] = copy_text(shell[i]);
 		if (!plan->argv[i])
 			return false;
 	}
@@ -131,11 +139,11 @@ static bool inherit(struct environment *environment, char *const *inherited)
 	static const char *const defaults[] = { path, "HOME=/", "TERM=linux" };
 
 	for (size_t i = 0; inherited[i]; i++)
-		if (!set_entry(environment, strdup(inherited[i])))
+		if (!set_entry(environment, copy_text(inherited[i])))
 			return false;
 	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
 		if (*find_slot(environment, defaults[i]) == 0 &&
-		    !set_entry(environment, strdup(defaults[i])))
+		    !set_entry(environment, copy_text(defaults[i])))
 			return false;
 	return true;
 }
@@ -196,7 +204,7 @@ const char *exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec
 	*plan = (struct exec_plan){ 0 };
 	if (wrong)
 		return wrong;
-	plan->cwd = exec->has_cwd ? copy_string(&exec->cwd) : strdup("/");
+	plan->cwd = exec->has_cwd ? path_from_bytes(&exec->cwd) : copy_text("/");
 	if (!plan->cwd || !make_argv(plan, exec) || !make_environment(plan, exec, inherited)) {
 		exec_plan_finish(plan);
 		return no_memory;

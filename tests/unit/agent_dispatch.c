@@ -1,0 +1,273 @@
+/* The table of messages against the schema: a row for each message, a rule for each field. */
+#include "agent/dispatch.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/check.h"
+#include "common/util.h"
+#include "unit.h"
+
+/* "exec_result" as documents call it. */
+static void upper(const char *name, char *text, size_t size)
+{
+	snprintf(text, size, "%s", name);
+	for (char *at = text; *at; at++)
+		*at = (char)toupper((unsigned char)*at);
+	/* `stdin` is a macro in C: the field has another name than the message. */
+	if (strcmp(text, "STDIN_DATA") == 0)
+		text[strlen("STDIN")] = '\0';
+}
+
+static bool is_body(const ProtobufCFieldDescriptor *field)
+{
+	return field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+}
+
+START_TEST(row_for_each_message)
+{
+	const ProtobufCMessageDescriptor *schema = &provium__v1__message__descriptor;
+	unsigned int bodies = 0;
+
+	for (unsigned int i = 0; i < schema->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &schema->fields[i];
+		const char *name = dispatch_name(field->id);
+		char expected[64];
+
+		if (!is_body(field)) {
+			ck_assert_ptr_null(name);
+			continue;
+		}
+		upper(field->name, expected, sizeof(expected));
+		ck_assert_msg(name, "no row for %s", expected);
+		ck_assert_str_eq(name, expected);
+		if (field->id < DISPATCH_MAX_REQUESTS)
+			ck_assert_ptr_nonnull(dispatch_rule(field->id));
+		else
+			ck_assert_ptr_null(dispatch_rule(field->id));
+		bodies++;
+	}
+	ck_assert_uint_gt(bodies, 60);
+}
+END_TEST
+
+START_TEST(no_row_for_anything_else)
+{
+	const ProtobufCMessageDescriptor *schema = &provium__v1__message__descriptor;
+
+	for (uint32_t code = 0; code < 1000; code++) {
+		bool known = false;
+
+		for (unsigned int i = 0; i < schema->n_fields; i++)
+			known |= schema->fields[i].id == code && is_body(&schema->fields[i]);
+		ck_assert_int_eq(dispatch_name(code) != NULL, known);
+	}
+	ck_assert_ptr_null(dispatch_name(UINT32_MAX));
+	ck_assert_ptr_null(dispatch_rule(UINT32_MAX));
+}
+END_TEST
+
+static uint8_t type_of(const ProtobufCFieldDescriptor *field)
+{
+	if (field->type == PROTOBUF_C_TYPE_BYTES)
+		return field->label == PROTOBUF_C_LABEL_REPEATED ? FIELD_REPEATED_BYTES
+								 : FIELD_BYTES;
+	if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		return FIELD_REPEATED;
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return FIELD_MESSAGE;
+	case PROTOBUF_C_TYPE_BOOL:
+		return FIELD_BOOL;
+	case PROTOBUF_C_TYPE_UINT32:
+		return FIELD_U32;
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_SINT32:
+		return FIELD_I32;
+	case PROTOBUF_C_TYPE_UINT64:
+		return FIELD_U64;
+	case PROTOBUF_C_TYPE_ENUM:
+		return FIELD_ENUM;
+	default:
+		ck_abort_msg("%s has a type that check.h does not know", field->name);
+	}
+}
+
+static void compare_field(const ProtobufCFieldDescriptor *field, const struct field_rule *rule)
+{
+	ck_assert_msg(rule->type == type_of(field), "%s: another type", field->name);
+	ck_assert_uint_eq(rule->value, field->offset);
+	if (rule->type != FIELD_MESSAGE)
+		ck_assert_uint_eq(rule->presence, field->quantifier_offset);
+	if (rule->type == FIELD_ENUM) {
+		const ProtobufCEnumDescriptor *values = field->descriptor;
+
+		for (unsigned int i = 0; i < values->n_values; i++)
+			ck_assert_int_eq(values->values[i].value, (int)i);
+		ck_assert_uint_eq(rule->max, values->n_values - 1);
+	}
+}
+
+/* What has no rule would be passed over without a word. */
+START_TEST(rule_for_each_field)
+{
+	const ProtobufCMessageDescriptor *schema = &provium__v1__message__descriptor;
+
+	for (unsigned int i = 0; i < schema->n_fields; i++) {
+		const ProtobufCMessageDescriptor *body = schema->fields[i].descriptor;
+		const struct message_rule *rule = dispatch_rule(schema->fields[i].id);
+
+		if (!rule || !rule->handler)
+			continue;
+		ck_assert_uint_eq(rule->field_count, body->n_fields);
+		for (unsigned int n = 0; n < body->n_fields; n++) {
+			unsigned int found = 0;
+
+			for (unsigned int r = 0; r < rule->field_count; r++) {
+				if (strcmp(rule->fields[r].name, body->fields[n].name) != 0)
+					continue;
+				compare_field(&body->fields[n], &rule->fields[r]);
+				found++;
+			}
+			ck_assert_msg(found == 1, "%s: %u rules for %s", rule->name, found,
+				      body->fields[n].name);
+		}
+	}
+}
+END_TEST
+
+/* What becomes a C string may not hold a NUL. */
+START_TEST(paths_hold_no_nul)
+{
+	static const char *const strings[] = { "argv", "shell", "env", "cwd", "path" };
+
+	for (uint32_t code = 0; code < DISPATCH_MAX_REQUESTS; code++) {
+		const struct message_rule *rule = dispatch_rule(code);
+
+		for (unsigned int r = 0; rule && r < rule->field_count; r++)
+			for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+				if (strcmp(rule->fields[r].name, strings[i]) == 0)
+					ck_assert(rule->fields[r].flags & FIELD_NO_NUL);
+	}
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* check_fields, on messages of the schema with rules of the test's */
+
+static struct check_failure failure;
+
+#define CHECK(message, rules) check_fields(&(message).base, rules, ARRAY_SIZE(rules), &failure)
+
+START_TEST(check_presence)
+{
+	static const struct field_rule rules[] = {
+		FIELD(Provium__V1__Cancel, request, FIELD_U32, FIELD_REQUIRED, 9),
+	};
+	Provium__V1__Cancel message = PROVIUM__V1__CANCEL__INIT;
+
+	ck_assert(!CHECK(message, rules));
+	ck_assert_int_eq(failure.code, ERROR_INVALID);
+	ck_assert_str_eq(failure.text, "request: is absent");
+	message.has_request = true;
+	message.request = 9;
+	ck_assert(CHECK(message, rules));
+	message.request = 10;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_int_eq(failure.code, ERROR_INVALID);
+	ck_assert_str_eq(failure.text, "request: 10 is out of range; the greatest is 9");
+}
+END_TEST
+
+START_TEST(check_bytes)
+{
+	static const struct field_rule rules[] = {
+		FIELD(Provium__V1__Ping, payload, FIELD_BYTES, FIELD_NO_NUL | FIELD_NOT_EMPTY, 3),
+	};
+	Provium__V1__Ping message = PROVIUM__V1__PING__INIT;
+
+	ck_assert(CHECK(message, rules));
+	message.has_payload = true;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "payload: is empty");
+	message.payload = (ProtobufCBinaryData){ 3, (uint8_t *)"abc" };
+	ck_assert(CHECK(message, rules));
+	message.payload = (ProtobufCBinaryData){ 3, (uint8_t *)"ab" };
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "payload: holds a NUL byte");
+	ck_assert_int_eq(failure.code, ERROR_INVALID);
+	message.payload = (ProtobufCBinaryData){ 4, (uint8_t *)"abcd" };
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "payload: 4 bytes; at most 3 are allowed");
+	ck_assert_int_eq(failure.code, ERROR_LIMIT);
+}
+END_TEST
+
+START_TEST(check_alternatives)
+{
+	static const struct field_rule rules[] = {
+		FIELD_LIST(Provium__V1__Exec, argv, FIELD_REPEATED_BYTES,
+			   FIELD_ONE_OF | FIELD_NO_NUL),
+		FIELD(Provium__V1__Exec, shell, FIELD_BYTES, FIELD_ONE_OF, 0),
+	};
+	ProtobufCBinaryData argv[] = { { 1, (uint8_t *)"a" }, { 1, (uint8_t *)"" } };
+	Provium__V1__Exec message = PROVIUM__V1__EXEC__INIT;
+
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "exactly one of argv and shell must be there, not none");
+	message.argv = argv;
+	message.n_argv = 1;
+	ck_assert(CHECK(message, rules));
+	message.n_argv = 2;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "argv: holds a NUL byte");
+	message.n_argv = 1;
+	message.has_shell = true;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "exactly one of argv and shell must be there, not several");
+}
+END_TEST
+
+START_TEST(check_unserved)
+{
+	static const struct field_rule rules[] = {
+		FIELD(Provium__V1__ReadFile, fd, FIELD_I32, FIELD_UNSERVED, 0),
+		FIELD(Provium__V1__ReadFile, sparse, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0,
+		      0),
+	};
+	Provium__V1__ReadFile message = PROVIUM__V1__READ_FILE__INIT;
+
+	ck_assert(CHECK(message, rules));
+	message.has_sparse = true;
+	ck_assert(CHECK(message, rules));
+	message.sparse = true;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_int_eq(failure.code, ERROR_UNSUPPORTED);
+	ck_assert_str_eq(failure.text, "sparse: is not served by this agent");
+	message.sparse = false;
+	/* 0 is an fd like any other. */
+	message.has_fd = true;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "fd: is not served by this agent");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("agent: table of messages");
+	TCase *table = tcase_create("table");
+	TCase *check = tcase_create("check");
+
+	tcase_add_test(table, row_for_each_message);
+	tcase_add_test(table, no_row_for_anything_else);
+	tcase_add_test(table, rule_for_each_field);
+	tcase_add_test(table, paths_hold_no_nul);
+	suite_add_tcase(suite, table);
+	tcase_add_test(check, check_presence);
+	tcase_add_test(check, check_bytes);
+	tcase_add_test(check, check_alternatives);
+	tcase_add_test(check, check_unserved);
+	suite_add_tcase(suite, check);
+	return unit_run(suite);
+}
