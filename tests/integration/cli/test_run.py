@@ -118,20 +118,31 @@ class Run(Guest):
         self.assert_nothing_left()
 
     def test_disk_that_is_written_to(self):
-        """What the command wrote is there, though it did not wait for that."""
+        """What was written is there, though nobody waited for that, and whatever ended the guest."""
+        if not shutil.which("mkfs.ext4") or not shutil.which("debugfs"):
+            self.skipTest("no e2fsprogs")
         disk = self.path("disk")
         with open(disk, "wb") as file:
             file.truncate(16 << 20)
-        if not shutil.which("mkfs.ext4") or not shutil.which("debugfs"):
-            self.skipTest("no e2fsprogs")
         subprocess.run(["mkfs.ext4", "-q", disk], check=True)
-        status, _, error = self.run_shell(
-            "mkdir /m && mount -t ext4 /dev/vda /m && seq 10000 >/m/file; exit 5",
-            "--disk", disk, "--module", "ext4")
+        mount = "mkdir /m && mount -t ext4 /dev/vda /m && "
+        options = ["--disk", disk, "--module", "ext4"]
+
+        status, _, error = self.run_shell(mount + "seq 10000 >/m/first; exit 5", *options)
         self.assertEqual(status, 5, error)
-        content = subprocess.run(["debugfs", "-R", "cat /file", disk], check=True,
+        self.assert_holds(disk, "/first", 10000)
+
+        child = self.start("run", *options, "--", "sh", "-c",
+                           mount + "seq 20000 >/m/second; echo written; sleep 1000")
+        self.assertEqual(child.stdout.readline(), b"written\n")
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(timeout=60), -signal.SIGTERM)
+        self.assert_holds(disk, "/second", 20000)
+
+    def assert_holds(self, disk, name, lines):
+        content = subprocess.run(["debugfs", "-R", f"cat {name}", disk], check=True,
                                  capture_output=True).stdout
-        self.assertEqual(content.decode().split(), [str(i) for i in range(1, 10001)])
+        self.assertEqual(content.decode().split(), [str(i) for i in range(1, lines + 1)])
 
 
 class End(Guest):
