@@ -53,12 +53,6 @@ static const struct {
 	  "virtio-rng-pci and virtio-blk-pci." },
 };
 
-static const char vsock_hint[] =
-	"The guest has no vsock. The kernel needs CONFIG_VSOCKETS and CONFIG_VIRTIO_VSOCKETS: "
-	"built "
-	"in, or as modules (vsock, vmw_vsock_virtio_transport_common, vmw_vsock_virtio_transport) "
-	"from the modules directory that belongs to it (--modules).";
-
 /* A line of printk without what stands before its text: "<6>", "[    1.234567] ", "[    T1] ". */
 static const char *skip_prefix(const char *line)
 {
@@ -97,8 +91,6 @@ static void recognise(struct vm_console *console)
 		console->panic_over = true;
 	} else if (strncmp(text, FATAL, strlen(FATAL)) == 0) {
 		snprintf(console->fatal, sizeof(console->fatal), "%s", text + strlen(FATAL));
-		if (strstr(console->fatal, "vsock"))
-			console->hint = vsock_hint;
 	}
 	recognise_hint(console, text);
 }

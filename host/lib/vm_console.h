@@ -13,7 +13,7 @@
 #define VM_CONSOLE_KEPT (64u << 10)
 
 /* Bytes of a line that are looked at and told. */
-#define VM_CONSOLE_LINE 256
+#define VM_CONSOLE_LINE 512
 
 struct vm_console {
 	/* The last bytes, in a ring: total is how many there have been. */
@@ -23,7 +23,7 @@ struct vm_console {
 	char line[VM_CONSOLE_LINE];
 	size_t line_length;
 
-	/* The reason of the kernel's panic, and what the agent said last. "": none was seen. */
+	/* Why the kernel panicked, and why the agent cannot serve. "": nothing was seen. */
 	char panic[VM_CONSOLE_LINE];
 	char fatal[VM_CONSOLE_LINE];
 	/* The kernel has printed its last line: it halts, or waits for a reboot. */

@@ -224,10 +224,10 @@ START_TEST(test_fatal)
 {
 	add("provium-agent: fatal: cannot bind: Address already in use\n");
 	ck_assert_str_eq(console.fatal, "cannot bind: Address already in use");
-	ck_assert_ptr_null(console.hint);
 	add("[    2.1] provium-agent: fatal: no vsock: Address family not supported\n");
-	ck_assert_ptr_nonnull(strstr(console.hint, "CONFIG_VIRTIO_VSOCKETS"));
-	ck_assert_ptr_nonnull(strstr(console.hint, "vmw_vsock_virtio_transport"));
+	ck_assert_str_eq(console.fatal, "no vsock: Address family not supported");
+	/* It says itself what helps. */
+	ck_assert_ptr_null(console.hint);
 }
 END_TEST
 
