@@ -1,0 +1,135 @@
+#include "agent_os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/os.h"
+#include "common/util.h"
+
+/* Of a call; set by the test's thread, read by the server's. */
+struct script {
+	int error;
+	unsigned int after;
+	unsigned int times;
+	size_t most;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct script scripts[OS_CALLS];
+
+void os_fail(enum os_call call, int error, unsigned int after, unsigned int times)
+{
+	pthread_mutex_lock(&lock);
+	scripts[call].error = error;
+	scripts[call].after = after;
+	scripts[call].times = times;
+	pthread_mutex_unlock(&lock);
+}
+
+void os_shorten(enum os_call call, size_t most)
+{
+	pthread_mutex_lock(&lock);
+	scripts[call].most = most;
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned int os_failures_left(enum os_call call)
+{
+	unsigned int times;
+
+	pthread_mutex_lock(&lock);
+	times = scripts[call].times;
+	pthread_mutex_unlock(&lock);
+	return times;
+}
+
+static bool fails(enum os_call call)
+{
+	struct script *script = &scripts[call];
+	bool failed = false;
+
+	pthread_mutex_lock(&lock);
+	if (script->times > 0 && script->after > 0) {
+		script->after--;
+	} else if (script->times > 0) {
+		script->times--;
+		errno = script->error;
+		failed = true;
+	}
+	pthread_mutex_unlock(&lock);
+	return failed;
+}
+
+static size_t shortened(enum os_call call, size_t size)
+{
+	size_t most;
+
+	pthread_mutex_lock(&lock);
+	most = scripts[call].most;
+	pthread_mutex_unlock(&lock);
+	return most ? MIN(size, most) : size;
+}
+
+int os_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return fails(OS_ACCEPT) ? -1 : accept4(fd, address, length, flags);
+}
+
+int os_open(const char *path, int flags, mode_t mode)
+{
+	return fails(OS_OPEN) ? -1 : open(path, flags, mode);
+}
+
+ssize_t os_read(int fd, void *data, size_t size)
+{
+	return fails(OS_READ) ? -1 : read(fd, data, shortened(OS_READ, size));
+}
+
+ssize_t os_write(int fd, const void *data, size_t size)
+{
+	return fails(OS_WRITE) ? -1 : write(fd, data, shortened(OS_WRITE, size));
+}
+
+ssize_t os_receive(int fd, void *data, size_t size)
+{
+	return fails(OS_RECEIVE) ? -1 : recv(fd, data, shortened(OS_RECEIVE, size), MSG_DONTWAIT);
+}
+
+ssize_t os_send(int fd, const struct msghdr *message)
+{
+	size_t size = message->msg_iov[0].iov_len;
+
+	if (fails(OS_SEND))
+		return -1;
+	if (shortened(OS_SEND, size) < size)
+		return send(fd, message->msg_iov[0].iov_base, shortened(OS_SEND, size),
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	return sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int os_fsync(int fd)
+{
+	return fails(OS_FSYNC) ? -1 : fsync(fd);
+}
+
+int os_rename(const char *from, const char *to, unsigned int flags)
+{
+	if (fails(OS_RENAME))
+		return -1;
+	return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+int os_unlink(const char *path)
+{
+	return unlink(path);
+}
+
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd)
+{
+	return fails(OS_CLONE) ? -1 : clone(function, stack_end, flags, argument, pidfd);
+}

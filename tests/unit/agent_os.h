@@ -1,0 +1,32 @@
+/*
+ * In the place of agent/os.c: system calls of the agent that do as they are told. A chosen call
+ * fails, or transfers a few bytes only; all others are the real ones.
+ */
+#ifndef TESTS_AGENT_OS_H
+#define TESTS_AGENT_OS_H
+
+#include <stddef.h>
+
+enum os_call {
+	OS_ACCEPT,
+	OS_OPEN,
+	OS_READ,
+	OS_WRITE,
+	OS_RECEIVE,
+	OS_SEND,
+	OS_FSYNC,
+	OS_RENAME,
+	OS_CLONE,
+	OS_CALLS,
+};
+
+/* Lets the call fail so many times, after so many more that succeed. */
+void os_fail(enum os_call call, int error, unsigned int after, unsigned int times);
+
+/* READ, WRITE, RECEIVE and SEND transfer at most so many bytes at a time; 0: no limit. */
+void os_shorten(enum os_call call, size_t most);
+
+/* How many failures are still to come. */
+unsigned int os_failures_left(enum os_call call);
+
+#endif
