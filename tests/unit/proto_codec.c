@@ -231,6 +231,7 @@ static const struct {
 	  { 0x0d, 1, 2, 3, 4, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0x01, 9 },
 	  17,
 	  9 },
+	{ "behind a varint", { 0xe0, 0x03, 0x96, 0x01, 0x80, 0x01, 9 }, 7, 9 },
 	{ "behind a group", { 0x0b, 0x80, 0x01, 9 }, 4, 0 },
 	{ "64 bits that are cut", { 0x11, 1, 2, 3, 0x80, 0x01, 9 }, 7, 0 },
 	{ "length of 2^63",
@@ -286,6 +287,26 @@ START_TEST(empty_submessages)
 	ck_assert_uint_gt(alloc_counts.peak, limit / 2);
 	/* Nothing but the block that is kept stays. */
 	ck_assert_uint_le(alloc_counts.bytes, KIB(9));
+	free(frame.data);
+}
+END_TEST
+
+/* One array that alone passes the limit: packed, a byte becomes eight. */
+START_TEST(packed_array)
+{
+	const size_t count = MIB(4);
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Message *decoded;
+	struct frame frame;
+
+	message.n_kernel_events = count;
+	message.kernel_events = calloc(count, sizeof(*message.kernel_events));
+	ck_assert_ptr_nonnull(message.kernel_events);
+	frame = pack(&message);
+	free(message.kernel_events);
+	alloc_reset();
+	ck_assert_int_eq(decode(&frame, &decoded), DECODE_LIMIT);
+	ck_assert_uint_le(alloc_counts.peak, KIB(9));
 	free(frame.data);
 }
 END_TEST
@@ -457,6 +478,7 @@ int main(void)
 	tcase_add_loop_test(tcase, malformed_is_refused, 0, ARRAY_SIZE(malformed));
 	tcase_add_loop_test(tcase, peek_id, 0, ARRAY_SIZE(peeked));
 	tcase_add_loop_test(tcase, empty_submessages, 0, ARRAY_SIZE(bomb_sizes));
+	tcase_add_test(tcase, packed_array);
 	tcase_add_test(tcase, many_short_arguments);
 	tcase_add_test(tcase, largest_program);
 	tcase_add_test(tcase, usual_costs);
