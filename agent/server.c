@@ -13,6 +13,7 @@
 #include "agent/loop.h"
 #include "agent/session.h"
 #include "agent/stream.h"
+#include "common/cleanup.h"
 
 static void on_stop(struct ev_loop *ev, ev_io *watcher, int events)
 {
@@ -62,8 +63,10 @@ int server_run(const struct server_config *config)
 	/* What a peer or a command no longer reads is told by EPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 	error = loop_init(&loop, config);
-	if (error)
+	if (error) {
+		close_fd(config->connection_fd);
 		return error;
+	}
 	ev_io_init(&stop, on_stop, config->stop_fd, EV_READ);
 	stop.data = &loop;
 	if (config->stop_fd >= 0)

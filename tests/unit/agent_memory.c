@@ -1,0 +1,205 @@
+/*
+ * Every allocation of the agent fails once: nothing leaks, nothing crashes, and the server ends.
+ *
+ * The server runs in the test's own thread (the seam in malloc is not for threads): what the host
+ * sends has been put into the socket before, and its end is there, too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/log.h"
+#include "agent/server.h"
+#include "alloc_seam.h"
+#include "proto/codec.h"
+#include "proto/frame.h"
+#include "proto/limits.h"
+#include "unit.h"
+
+#define BODY(name) PROVIUM__V1__MESSAGE__BODY_##name
+
+static uint8_t script[8192];
+static size_t script_size;
+
+static void add(uint32_t id, Provium__V1__Message *message)
+{
+	message->has_id = true;
+	message->id = id;
+	ck_assert_uint_le(script_size + message_frame_size(message), sizeof(script));
+	message_frame_pack(message, script + script_size);
+	script_size += message_frame_size(message);
+}
+
+static ProtobufCBinaryData bytes(const char *text)
+{
+	return (ProtobufCBinaryData){ strlen(text), (uint8_t *)(uintptr_t)text };
+}
+
+static void add_exec(uint32_t id, const char *command, const char *input, bool stream)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
+	ProtobufCBinaryData env[] = { bytes("A=1"), bytes("B=2") };
+
+	exec.has_shell = true;
+	exec.shell = bytes(command);
+	exec.env = env;
+	exec.n_env = 2;
+	exec.has_input = input != NULL;
+	if (input)
+		exec.input = bytes(input);
+	exec.has_stdin_kind = stream;
+	exec.stdin_kind = PROVIUM__V1__STDIN_KIND__STDIN_STREAM;
+	message.body_case = BODY(EXEC);
+	message.exec = &exec;
+	add(id, &message);
+}
+
+static void add_stdin(uint32_t id, uint32_t command)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Stdin body = PROVIUM__V1__STDIN__INIT;
+	Provium__V1__Target target = PROVIUM__V1__TARGET__INIT;
+
+	target.target_case = PROVIUM__V1__TARGET__TARGET_REQUEST;
+	target.request = command;
+	body.target = &target;
+	body.has_data = true;
+	body.data = bytes("standard input");
+	message.body_case = BODY(STDIN_DATA);
+	message.stdin_data = &body;
+	add(id, &message);
+}
+
+static void add_write(uint32_t id, const char *path, bool atomic, bool last)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__WriteFile file = PROVIUM__V1__WRITE_FILE__INIT;
+	Provium__V1__WriteData data = PROVIUM__V1__WRITE_DATA__INIT;
+
+	file.has_path = true;
+	file.path = bytes(path);
+	file.has_atomic = file.has_sync = true;
+	file.atomic = file.sync = atomic;
+	message.body_case = BODY(WRITE_FILE);
+	message.write_file = &file;
+	add(id, &message);
+	data.has_data = true;
+	data.data = bytes("content");
+	data.has_last = true;
+	data.last = last;
+	message.body_case = BODY(WRITE_DATA);
+	message.write_data = &data;
+	add(id, &message);
+}
+
+static void add_read(uint32_t id, const char *path)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__ReadFile body = PROVIUM__V1__READ_FILE__INIT;
+
+	body.has_path = true;
+	body.path = bytes(path);
+	message.body_case = BODY(READ_FILE);
+	message.read_file = &body;
+	add(id, &message);
+}
+
+static void add_ping(uint32_t id)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	add(id, &message);
+}
+
+/* Serves the script. Returns whether the last PING was answered. */
+static bool serve(void)
+{
+	struct server_config config = {
+		.listen_fd = -1,
+		.stop_fd = -1,
+		.life_fd = -1,
+		.proc_fd = -1,
+		.dev_fd = -1,
+	};
+	static uint8_t replies[1 << 20];
+	size_t size = 0;
+	ssize_t count;
+	int pair[2], status;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(send(pair[1], script, script_size, 0), (ssize_t)script_size);
+	shutdown(pair[1], SHUT_WR);
+	config.connection_fd = pair[0];
+	status = server_run(&config);
+	ck_assert(status == 0 || status == -ENOMEM);
+	while ((count = recv(pair[1], replies + size, sizeof(replies) - size, 0)) > 0)
+		size += (size_t)count;
+	close(pair[1]);
+	/* id 99, PONG. */
+	return memmem(replies, size, "\x80\x01\x63\xca\x08\x00", 6);
+}
+
+START_TEST(each_allocation)
+{
+	char directory[128], file[160], fifo[160];
+	const char *base = getenv("TMPDIR");
+	size_t failures = 0, served = 0;
+
+	log_set_level(LEVEL_ERROR);
+	snprintf(directory, sizeof(directory), "%s/agent-memory-XXXXXX", base ? base : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(file, sizeof(file), "%s/file", directory);
+	snprintf(fifo, sizeof(fifo), "%s/fifo", directory);
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+
+	add_ping(1);
+	add_exec(2, "cat", "input", false);
+	add_exec(3, "cat; sleep 100", NULL, true);
+	add_stdin(4, 3);
+	add_exec(5, "/no/such/program", NULL, false);
+	add_write(6, file, true, true);
+	add_write(7, file, false, true);
+	add_read(8, file);
+	/* The one behind has to wait. */
+	add_write(9, file, false, false);
+	add_read(10, file);
+	add_ping(99);
+
+	for (;; failures++) {
+		alloc_reset();
+		alloc_fail_after(failures);
+		served += serve();
+		ck_assert_uint_eq(alloc_counts.bytes, 0);
+		if (alloc_counts.calls <= failures)
+			break;
+	}
+	alloc_fail_never();
+	ck_assert(serve());
+	ck_assert_uint_gt(failures, 40);
+	/* Most are the matter of one request, and the others go on. */
+	ck_assert_uint_gt(served, failures / 2);
+	unlink(file);
+	unlink(fifo);
+	ck_assert_int_eq(rmdir(directory), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("agent: memory");
+	TCase *tcase = unit_counted_case("fails");
+
+	tcase_add_test(tcase, each_allocation);
+	tcase_set_timeout(tcase, 120);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
