@@ -1012,6 +1012,22 @@ START_TEST(test_dispatch)
 }
 END_TEST
 
+static void ready_and_end_script(struct fake *agent)
+{
+	fake_ready(agent);
+}
+
+/* The end is told by the call that meets it: an event loop would not call again. */
+START_TEST(test_dispatch_end)
+{
+	connection = fake_connect(&fake, ready_and_end_script);
+	fake_finish(&fake);
+	ck_assert_int_eq(provium_connection_dispatch(connection, 0, &error), -1);
+	check_error(PROVIUM_DISCONNECTED, "closed the connection");
+	provium_connection_free(connection);
+}
+END_TEST
+
 static TCase *start_cases(void)
 {
 	TCase *tcase = unit_counted_case("start");
@@ -1044,6 +1060,7 @@ static TCase *request_cases(void)
 	tcase_add_test(tcase, test_flood_cancelled);
 	tcase_add_test(tcase, test_cancel_fd);
 	tcase_add_test(tcase, test_dispatch);
+	tcase_add_test(tcase, test_dispatch_end);
 	return tcase;
 }
 

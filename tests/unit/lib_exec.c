@@ -444,6 +444,8 @@ static void use_connection(void *user, enum provium_stream stream, const void *d
 	ck_assert_int_eq(provium_ping(connection, 5000, &refusal), -1);
 	ck_assert_int_eq(refusal.code, PROVIUM_INVALID);
 	ck_assert_ptr_nonnull(strstr(refusal.message, "callback"));
+	ck_assert_int_eq(provium_connection_dispatch(connection, 5000, &refusal), -1);
+	ck_assert_int_eq(refusal.code, PROVIUM_INVALID);
 	(*(int *)user)++;
 }
 

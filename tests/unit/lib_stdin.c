@@ -229,6 +229,46 @@ START_TEST(test_wrong_credit)
 }
 END_TEST
 
+/* The answers to input whose command's handle is gone already belong to nobody. */
+static void late_credit_script(struct fake *agent)
+{
+	uint32_t command, piece, end, ping;
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC);
+	command = agent->id;
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_STDIN_DATA);
+	piece = agent->id;
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_STDIN_DATA);
+	end = agent->id;
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_CANCEL);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_PING);
+	ping = agent->id;
+	fake_ok(agent, piece, 5);
+	fake_error(agent, end, PROVIUM__V1__ERROR_CODE__ERROR_OS, 32, "EPIPE", "write", "no");
+	fake_result(agent, command, 0, 0, 0);
+	fake_pong(agent, ping);
+	fake_expect_end(agent);
+}
+
+START_TEST(test_free_with_input_in_flight)
+{
+	struct provium_exec *exec;
+
+	connection = fake_connect(&fake, late_credit_script);
+	check_ok(provium_exec_start(connection, &streamed, &exec, &error));
+	check_ok(provium_exec_write(exec, "hello", 5, 5000, &error));
+	check_ok(provium_exec_close_stdin(exec, &error));
+	provium_exec_free(exec);
+	/* All that could point into the handle is out of the table. */
+	for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
+		ck_assert(list_empty(&connection->requests[i]));
+	check_ok(provium_ping(connection, 5000, &error));
+	ck_assert_uint_eq(connection->strays, 3);
+	disconnect();
+}
+END_TEST
+
 /* provium_exec_run streams input that no message could hold; this agent takes some and ends. */
 static void large_input_script(struct fake *agent)
 {
@@ -285,6 +325,7 @@ static TCase *stdin_cases(void)
 	tcase_add_test(tcase, test_write_after_end);
 	tcase_add_test(tcase, test_write_without_stream);
 	tcase_add_test(tcase, test_wrong_credit);
+	tcase_add_test(tcase, test_free_with_input_in_flight);
 	tcase_add_loop_test(tcase, test_large_input, 0, 2);
 	return tcase;
 }
