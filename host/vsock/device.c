@@ -321,10 +321,8 @@ static int receive_collect(struct device *device, struct virtqueue *queue, struc
 
 		packet->room = (uint32_t)MIN(room - HEADER_LENGTH, (size_t)UINT32_MAX / 2);
 		packet->payload = device->payloads + payloads;
-		packet->payload_count =
-			iov_skip(packet->payload, chain->iov, chain->writable, HEADER_LENGTH);
+		payloads += iov_skip(packet->payload, chain->iov, chain->writable, HEADER_LENGTH);
 		elements += chain->count;
-		payloads += packet->payload_count;
 		count++;
 	}
 	return (int)count;

@@ -59,6 +59,19 @@ static struct stream *stream_of(struct connection *connection)
 	return container_of(connection, struct stream, connection);
 }
 
+/*
+ * Ends both directions and reads what is left: a Unix socket that is closed with unread data gives
+ * its peer an error after what was sent to it, and not the end of file, which it is.
+ */
+static void discard_input(int fd)
+{
+	char bytes[16384];
+
+	shutdown(fd, SHUT_RDWR);
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+}
+
 static void stream_close(struct stream *stream)
 {
 	struct ev_loop *loop = stream->host->loop;
@@ -66,6 +79,8 @@ static void stream_close(struct stream *stream)
 	ev_io_stop(loop, &stream->reader);
 	ev_io_stop(loop, &stream->writer);
 	ev_timer_stop(loop, &stream->timer);
+	if (stream->fd >= 0)
+		discard_input(stream->fd);
 	/* Closing takes it out of the hangup set. */
 	stream->fd = close_fd(stream->fd);
 }

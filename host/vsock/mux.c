@@ -85,8 +85,8 @@ static struct connection *mux_find(struct mux *mux, uint32_t host_port, uint32_t
 static void mux_add(struct mux *mux, struct connection *connection, enum connection_state state,
 		    uint32_t host_port, uint32_t guest_port)
 {
-	uint32_t window =
-		mux->window_total + MUX_WINDOW <= MUX_MEMORY ? MUX_WINDOW : MUX_SMALL_WINDOW;
+	bool ample = mux->window_total + MUX_WINDOW <= MUX_MEMORY;
+	uint32_t window = ample ? MUX_WINDOW : MUX_SMALL_WINDOW;
 
 	connection->mux = mux;
 	connection->state = state;

@@ -11,23 +11,23 @@
 #include <sys/uio.h>
 
 #include "common/list.h"
+#include "common/util.h"
 #include "host/vsock/connection.h"
 
 #define MUX_HOST_CID     2u
 #define MUX_BUCKETS      1024u
-#define MUX_REFUSALS     1024u /* answers to packets of no connection that wait to be sent */
-#define MUX_WINDOW       (256u * 1024u) /* how much of the guest's data a connection may buffer */
-#define MUX_SMALL_WINDOW (16u * 1024u)  /* ... once all together might buffer MUX_MEMORY */
-#define MUX_MEMORY       (64u * 1024u * 1024u)
+#define MUX_REFUSALS     1024u    /* answers to packets of no connection that wait to be sent */
+#define MUX_WINDOW       KIB(256) /* how much of the guest's data a connection may buffer */
+#define MUX_SMALL_WINDOW KIB(16)  /* ... once all together might buffer MUX_MEMORY */
+#define MUX_MEMORY       MIB(64)
 
 /* A receive buffer of the guest, and the packet that was put into it. */
 struct packet {
 	struct virtio_vsock_hdr header; /* filled in, in the guest's byte order */
 	uint32_t length;                /* filled in: bytes of payload */
 	uint32_t room;                  /* bytes of payload that fit */
-	struct iovec *payload;          /* where payload goes; packets[i + 1]'s follows in the same
-					   array */
-	unsigned int payload_count;
+	/* Where payload goes: the elements of packets[i + 1] follow in the same array. */
+	struct iovec *payload;
 };
 
 /* An answer to a packet of no connection. */

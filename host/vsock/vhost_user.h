@@ -118,7 +118,7 @@ void vhost_user_init(struct vhost_user *vhost_user, struct device *device, uint6
 void vhost_user_finish(struct vhost_user *vhost_user);
 
 /* A request's name, for the log. */
-const char *vhost_user_name(uint32_t request);
+const char *vhost_user_name(uint32_t number);
 
 /*
  * Judges a header before its payload is read: 0, or a negative errno with a reason, after which the

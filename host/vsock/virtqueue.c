@@ -13,7 +13,8 @@
  * barrier, since the other side does the same in the opposite order (Dekker's algorithm).
  *
  * VIRTIO_F_EVENT_IDX and VIRTIO_F_INDIRECT_DESC are not offered: of the former Linux guests showed
- * no gain beyond noise, in streams or in round trips; the latter only lets more packets into a ring.
+ * no gain beyond noise, in streams or in round trips; the latter only lets more packets into a
+ * ring.
  */
 #include "host/vsock/virtqueue.h"
 

@@ -211,7 +211,7 @@ START_TEST(full_transmit_ring)
 	for (unsigned int i = 0; i < DRIVER_RING_SIZE / 2; i++)
 		send_packet(VIRTIO_VSOCK_OP_RW, 100);
 	ck_assert(!device_process(&device));
-	ck_assert_uint_eq(written, DRIVER_RING_SIZE / 2 * 100);
+	ck_assert_uint_eq(written, (size_t)DRIVER_RING_SIZE / 2 * 100);
 }
 END_TEST
 
@@ -221,7 +221,7 @@ START_TEST(no_receive_buffers)
 	struct driver_packet packets[DRIVER_RING_SIZE / 2], packet;
 
 	establish();
-	input = (buffers + 10) * DRIVER_RECEIVE_LENGTH;
+	input = (size_t)(buffers + 10) * DRIVER_RECEIVE_LENGTH;
 	mux_readable(&connection);
 	ck_assert(!device_process(&device));
 	for (unsigned int i = 0; i < buffers; i++)
@@ -383,7 +383,7 @@ static void receive_index_jumps(void)
 {
 	driver.rings[DEVICE_RECEIVE].available->idx = htole16(5000);
 	/* Looked at when those that were known are used up. */
-	input = DRIVER_RING_SIZE * DRIVER_RECEIVE_LENGTH;
+	input = (size_t)DRIVER_RING_SIZE * DRIVER_RECEIVE_LENGTH;
 	mux_readable(&connection);
 }
 

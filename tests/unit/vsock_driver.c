@@ -5,14 +5,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/util.h"
 #include "unit.h"
 
 /* A ring and its buffers have half of the memory. A buffer is a header and a payload. */
 #define SLOT    (DRIVER_PAYLOAD + 64u)
 #define SLOTS   (DRIVER_RING_SIZE / 2)
-#define HALF    (65536u + SLOTS * SLOT)
+#define HALF    (65536 + (size_t)SLOTS * SLOT)
 #define HEADER  sizeof(struct virtio_vsock_hdr)
-#define SECTION 16384u
+#define SECTION KIB(16)
 
 void driver_init(struct driver *driver)
 {

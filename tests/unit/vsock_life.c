@@ -198,9 +198,9 @@ START_TEST(sockets_are_private)
 
 	machine_start(&machine, NULL);
 	ck_assert_int_eq(stat(machine.vhost_path, &status), 0);
-	ck_assert_uint_eq(status.st_mode & 0777, 0700 & 0777);
+	ck_assert_uint_eq(status.st_mode & 0777, 0600);
 	ck_assert_int_eq(stat(machine.uds_path, &status), 0);
-	ck_assert_uint_eq(status.st_mode & 077, 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0600);
 	machine_finish(&machine);
 }
 END_TEST

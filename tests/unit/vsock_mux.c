@@ -18,7 +18,7 @@
 #define CID    42u
 #define PORT   1024u /* of the guest */
 #define WINDOW MUX_WINDOW
-#define ROOM   4096u /* payload of a receive buffer */
+#define ROOM   KIB(4) /* payload of a receive buffer */
 
 #define RCV    VIRTIO_VSOCK_SHUTDOWN_RCV
 #define SEND   VIRTIO_VSOCK_SHUTDOWN_SEND
@@ -231,12 +231,11 @@ static unsigned int produce(struct packet *packets, unsigned int count)
 
 	ck_assert_uint_le(count, 16);
 	memset(memory, 0, sizeof(memory));
-	for (unsigned int i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		iov[2 * i] = (struct iovec){ memory[i], 1000 };
 		iov[2 * i + 1] = (struct iovec){ memory[i] + 1000, ROOM - 1000 };
 		packets[i].room = ROOM;
 		packets[i].payload = &iov[2 * i];
-		packets[i].payload_count = 2;
 	}
 	count = mux_produce(&mux, packets, count);
 	for (unsigned int i = 0; i < count; i++) {
@@ -622,10 +621,9 @@ START_TEST(slow_host)
 	ck_assert(end->watch_write);
 	for (unsigned int i = 0; i < 3; i++)
 		data_from_guest(port, 65000);
-	data_from_guest(port, WINDOW - (60000 - 100) - 3 * 65000);
+	data_from_guest(port, WINDOW - (60000 - 100) - 195000);
 	ck_assert_uint_eq(end->connection.buffer.length, WINDOW);
-	/* All that was allowed has come; what it forwarded so far is too little to be worth a word.
-	 */
+	/* All that was allowed has come; what was forwarded is too little to be worth a word. */
 	expect_nothing();
 
 	end->output_room = 5;
@@ -681,7 +679,7 @@ START_TEST(windows_are_bounded)
 
 	for (unsigned int i = 0; i < 4096; i++)
 		total += connect_from_host()->connection.buffer.limit;
-	ck_assert_uint_le(total, MUX_MEMORY + 4096u * MUX_SMALL_WINDOW);
+	ck_assert_uint_le(total, MUX_MEMORY + 4096 * MUX_SMALL_WINDOW);
 }
 END_TEST
 

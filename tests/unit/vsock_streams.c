@@ -226,6 +226,23 @@ START_TEST(guest_half_closes)
 }
 END_TEST
 
+START_TEST(end_of_file_although_data_were_not_taken)
+{
+	struct transfer transfer = { .receive = 100000, .until_end = true };
+
+	machine.guest.source_length = 100000;
+	machine.guest.source_shutdown = RCV | SEND;
+	transfer.client = open_client(GUEST_SOURCE);
+	client_send(&transfer.client, MIB(1));
+	transfer.send = transfer.client.sent;
+	machine_run(&machine, transfer_done, &transfer);
+	ck_assert(!transfer.client.failed);
+	ck_assert_uint_eq(transfer.client.received, 100000);
+	await_ends(1);
+	client_close(&transfer.client);
+}
+END_TEST
+
 static bool client_deaf(struct machine *unused, void *context)
 {
 	struct client *client = context;
@@ -518,6 +535,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, one_after_the_other);
 	tcase_add_test(tcase, host_half_closes);
 	tcase_add_test(tcase, guest_half_closes);
+	tcase_add_test(tcase, end_of_file_although_data_were_not_taken);
 	tcase_add_test(tcase, guest_ends_its_receiving);
 	tcase_add_test(tcase, host_hangs_up_after_half_closing);
 	tcase_add_test(tcase, guest_that_does_not_read);

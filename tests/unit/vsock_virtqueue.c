@@ -13,7 +13,7 @@
 #include "unit.h"
 
 #define SIZE    8u
-#define REGION  65536u
+#define REGION  KIB(64)
 #define GUEST   0x100000u /* where the memory is for the guest */
 #define BUFFERS 0x1000u   /* where buffers begin in it */
 
