@@ -1,6 +1,7 @@
 /*
- * make-corpus DIRECTORY: writes the seeds of the frame and codec targets into DIRECTORY/frame and
- * DIRECTORY/codec: each message of the schema, with all fields set, and what breaks the rules.
+ * make-corpus DIRECTORY: writes the seeds of the frame, codec and dispatch targets into folders of
+ * these names in DIRECTORY: each message of the schema, with all fields set, what breaks the rules,
+ * and requests that are served.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -83,6 +84,139 @@ static void write_frame_seeds(void)
 	write_seed("frame", "longest", "\xff\xff\xff\x00", 4, stream, FRAME_HEADER);
 }
 
+static uint8_t script[4096];
+static size_t script_size;
+
+static void add(uint32_t id, Provium__V1__Message *message)
+{
+	message->has_id = true;
+	message->id = id;
+	if (script_size + message_frame_size(message) > sizeof(script))
+		die("dispatch");
+	message_frame_pack(message, script + script_size);
+	script_size += message_frame_size(message);
+}
+
+static void end_script(const char *name)
+{
+	write_seed("dispatch", name, "", 0, script, script_size);
+	script_size = 0;
+}
+
+static ProtobufCBinaryData bytes(const char *text)
+{
+	return (ProtobufCBinaryData){ strlen(text), (uint8_t *)(uintptr_t)text };
+}
+
+static void add_write_file(uint32_t id, bool atomic)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__WriteFile file = PROVIUM__V1__WRITE_FILE__INIT;
+
+	file.has_path = true;
+	file.path = bytes("/tmp/file");
+	file.has_atomic = atomic;
+	file.atomic = atomic;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_FILE;
+	message.write_file = &file;
+	add(id, &message);
+}
+
+static void add_write_data(uint32_t id, bool last)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__WriteData data = PROVIUM__V1__WRITE_DATA__INIT;
+
+	data.has_data = true;
+	data.data = bytes("content");
+	data.has_last = last;
+	data.last = last;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_DATA;
+	message.write_data = &data;
+	add(id, &message);
+}
+
+static void add_read_file(uint32_t id)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__ReadFile file = PROVIUM__V1__READ_FILE__INIT;
+
+	file.has_path = true;
+	file.path = bytes("/tmp/file");
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_READ_FILE;
+	message.read_file = &file;
+	add(id, &message);
+}
+
+static void add_exec(uint32_t id)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
+	ProtobufCBinaryData argv[] = { bytes("cat"), bytes("-") };
+	ProtobufCBinaryData env[] = { bytes("A=1"), bytes("A=2") };
+
+	exec.argv = argv;
+	exec.n_argv = 2;
+	exec.env = env;
+	exec.n_env = 2;
+	exec.has_input = true;
+	exec.input = bytes("input");
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_EXEC;
+	message.exec = &exec;
+	add(id, &message);
+}
+
+static void add_cancel(uint32_t id, uint32_t request)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Cancel cancel = PROVIUM__V1__CANCEL__INIT;
+
+	cancel.has_request = true;
+	cancel.request = request;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_CANCEL;
+	message.cancel = &cancel;
+	add(id, &message);
+}
+
+static void add_plain(uint32_t id, bool shutdown)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Info info = PROVIUM__V1__INFO__INIT;
+	Provium__V1__Shutdown end = PROVIUM__V1__SHUTDOWN__INIT;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO;
+	message.info = &info;
+	if (shutdown) {
+		message.body_case = PROVIUM__V1__MESSAGE__BODY_SHUTDOWN;
+		message.shutdown = &end;
+	}
+	add(id, &message);
+}
+
+/* Whole connections: what a host sends from its first byte to its end. */
+static void write_dispatch_seeds(void)
+{
+	add_exec(1);
+	add_plain(2, false);
+	end_script("exec");
+	add_write_file(1, false);
+	add_write_data(1, false);
+	add_write_data(1, true);
+	add_read_file(2);
+	end_script("write-and-read");
+	/* The second and third wait for their turn. */
+	add_write_file(1, true);
+	add_write_file(2, true);
+	add_write_data(2, true);
+	add_read_file(3);
+	add_cancel(4, 2);
+	add_cancel(5, 1);
+	end_script("waiting");
+	add_cancel(1, 7);
+	add_plain(2, true);
+	end_script("shutdown");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -92,5 +226,6 @@ int main(int argc, char **argv)
 	directory = argv[1];
 	write_codec_seeds();
 	write_frame_seeds();
+	write_dispatch_seeds();
 	return EXIT_SUCCESS;
 }

@@ -1,0 +1,148 @@
+/*
+ * Bytes that a host sends, to the real server: framing, decoding, the table's checks, the handlers
+ * and what they queue.
+ *
+ * System calls that would reach the machine are replaced (agent/os.h): every file is an empty one
+ * of its own in memory, no process is ever made, and the power stays on. What is wanted: no crash,
+ * no finding of the sanitizers, and a server that ends when the host's side has ended.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/log.h"
+#include "agent/os.h"
+#include "agent/server.h"
+#include "common/cleanup.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* So little that the socket takes it, and all replies to it, at once: nobody else is needed. */
+#define MAX_INPUT 8192
+#define ROOM      (1 << 20)
+
+int os_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	(void)fd;
+	(void)address;
+	(void)length;
+	(void)flags;
+	errno = EAGAIN;
+	return -1;
+}
+
+/* Some names do not exist, so that this way is taken too. */
+int os_open(const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	(void)mode;
+	if (strchr(path, '!') && !(flags & O_CREAT)) {
+		errno = ENOENT;
+		return -1;
+	}
+	fd = memfd_create("file", MFD_CLOEXEC);
+	if (fd >= 0 && !strchr(path, '0') && write(fd, path, strlen(path)) < 0)
+		return close_fd(fd);
+	if (fd >= 0)
+		lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+ssize_t os_read(int fd, void *data, size_t size)
+{
+	return read(fd, data, size);
+}
+
+/* A file that is given an offset must not fill the memory. */
+ssize_t os_write(int fd, const void *data, size_t size)
+{
+	if (lseek(fd, 0, SEEK_CUR) > (off_t)1 << 20) {
+		errno = EFBIG;
+		return -1;
+	}
+	return write(fd, data, size);
+}
+
+ssize_t os_receive(int fd, void *data, size_t size)
+{
+	return recv(fd, data, size, MSG_DONTWAIT);
+}
+
+ssize_t os_send(int fd, const struct msghdr *message)
+{
+	return sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int os_fsync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+int os_rename(const char *from, const char *to, unsigned int flags)
+{
+	(void)from;
+	(void)to;
+	(void)flags;
+	return 0;
+}
+
+int os_unlink(const char *path)
+{
+	(void)path;
+	return 0;
+}
+
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd)
+{
+	(void)function;
+	(void)stack_end;
+	(void)flags;
+	(void)argument;
+	(void)pidfd;
+	errno = EAGAIN;
+	return -1;
+}
+
+static int keep_power(int mode, bool sync, unsigned int sync_timeout_ms)
+{
+	(void)mode;
+	(void)sync;
+	(void)sync_timeout_ms;
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct server_config config = {
+		.listen_fd = -1,
+		.stop_fd = -1,
+		.life_fd = -1,
+		.proc_fd = -1,
+		.dev_fd = -1,
+		.power = keep_power,
+	};
+	int room = ROOM;
+	int pair[2];
+
+	if (size > MAX_INPUT)
+		return -1;
+	log_set_level(LEVEL_ERROR);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	if (send(pair[1], data, size, MSG_DONTWAIT) != (ssize_t)size)
+		abort();
+	shutdown(pair[1], SHUT_WR);
+	config.connection_fd = pair[0];
+	if (server_run(&config) != 0)
+		abort();
+	close(pair[1]);
+	return 0;
+}
