@@ -30,8 +30,8 @@
 #define TRANSMIT_TURN    128u
 /* ... and after how many the driver gets its buffers back. */
 #define TRANSMIT_PUBLISH 16u
-/* How many packets are sent to the guest before others have their turn. */
-#define RECEIVE_TURN     256u
+/* How many batches of packets are sent to the guest before others have their turn. */
+#define RECEIVE_TURN     8u
 
 static const char *const ring_names[DEVICE_RINGS] = {
 	[DEVICE_RECEIVE] = "receive",
@@ -257,32 +257,39 @@ static int transmit_next(struct device *device, struct virtqueue *queue, struct 
 	return 1;
 }
 
+/*
+ * Asks to be notified of more buffers, unless there are some by now. Each loop that asks is
+ * bounded: a driver that changes its mind again and again shall not keep this process busy.
+ */
+static bool ring_has_more(struct virtqueue *queue)
+{
+	if (!virtqueue_enable_notification(queue))
+		return false;
+	virtqueue_disable_notification(queue);
+	return true;
+}
+
 static bool device_transmit(struct device *device)
 {
 	struct virtqueue *queue = &device->rings[DEVICE_TRANSMIT].queue;
-	struct reason reason;
-	int result = 0;
+	bool more = device_running(device);
 
-	if (!device_running(device))
-		return false;
+	if (more)
+		virtqueue_disable_notification(queue);
+	for (unsigned int turn = 0; more && turn < TRANSMIT_TURN; turn++) {
+		struct reason reason;
+		int result = transmit_next(device, queue, &reason);
 
-	virtqueue_disable_notification(queue);
-	for (unsigned int taken = 0; taken < TRANSMIT_TURN; taken++) {
-		if (taken % TRANSMIT_PUBLISH == 0)
-			device_publish(device, DEVICE_TRANSMIT);
-		result = transmit_next(device, queue, &reason);
-		if (result == 0) {
-			if (!virtqueue_enable_notification(queue))
-				break;
-			virtqueue_disable_notification(queue);
-		}
 		if (result < 0) {
 			device_break(device, DEVICE_TRANSMIT, &reason);
 			return false;
 		}
+		if (result == 0)
+			more = ring_has_more(queue);
+		if (!more || turn % TRANSMIT_PUBLISH == TRANSMIT_PUBLISH - 1)
+			device_publish(device, DEVICE_TRANSMIT);
 	}
-	device_publish(device, DEVICE_TRANSMIT);
-	return result > 0;
+	return more;
 }
 
 void device_take_last(struct device *device)
@@ -295,8 +302,7 @@ void device_take_last(struct device *device)
 
 /* --- to the guest --- */
 
-/* Looks at the next receive buffers and describes them as packets: how many, or a negative errno.
- */
+/* Describes the next receive buffers as packets: how many, or a negative errno. */
 static int receive_collect(struct device *device, struct virtqueue *queue, struct reason *reason)
 {
 	unsigned int count = 0, elements = 0, payloads = 0;
@@ -342,33 +348,29 @@ static void receive_finish(struct device *device, struct virtqueue *queue, unsig
 static bool device_receive(struct device *device)
 {
 	struct virtqueue *queue = &device->rings[DEVICE_RECEIVE].queue;
-	unsigned int sent = 0;
-	struct reason reason;
+	bool more = device_running(device);
 
-	if (!device_running(device))
-		return false;
-
-	virtqueue_disable_notification(queue);
-	while (mux_has_packet(device->mux) && sent < RECEIVE_TURN) {
+	if (more)
+		virtqueue_disable_notification(queue);
+	more = more && mux_has_packet(device->mux);
+	for (unsigned int turn = 0; more && turn < RECEIVE_TURN; turn++) {
+		struct reason reason;
 		int count = receive_collect(device, queue, &reason);
-		unsigned int made;
 
 		if (count < 0) {
 			device_break(device, DEVICE_RECEIVE, &reason);
 			return false;
 		}
 		if (count == 0) {
-			if (!virtqueue_enable_notification(queue))
-				break;
-			virtqueue_disable_notification(queue);
+			more = ring_has_more(queue);
 			continue;
 		}
-		made = mux_produce(device->mux, device->packets, (unsigned int)count);
-		receive_finish(device, queue, made);
+		receive_finish(device, queue,
+			       mux_produce(device->mux, device->packets, (unsigned int)count));
 		device_publish(device, DEVICE_RECEIVE);
-		sent += made;
+		more = mux_has_packet(device->mux);
 	}
-	return sent >= RECEIVE_TURN && mux_has_packet(device->mux);
+	return more;
 }
 
 bool device_process(struct device *device)

@@ -9,6 +9,8 @@
 
 #include "common/util.h"
 
+#define LINES_PER_SECOND 20u
+
 static enum log_level log_limit = LOG_LEVEL_WARNING;
 
 static const char *const log_level_names[] = {
@@ -35,30 +37,72 @@ bool log_level_parse(const char *name, enum log_level *level)
 	return false;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+/*
+ * A guest can give rise to warnings as often as it likes: beyond a few each second they are counted
+ * only. Who asks for debug messages wants them all.
+ */
+static bool log_admit(unsigned int *dropped)
+{
+	static const uint64_t interval_ns = 1000000000;
+	static uint64_t interval_start;
+	static unsigned int written, unwritten;
+	uint64_t now = monotonic_ns();
+
+	*dropped = 0;
+	if (log_limit == LOG_LEVEL_DEBUG)
+		return true;
+	if (now - interval_start >= interval_ns) {
+		interval_start = now;
+		*dropped = unwritten;
+		written = unwritten = 0;
+	}
+	if (written >= LINES_PER_SECOND) {
+		unwritten++;
+		return false;
+	}
+	written++;
+	return true;
+}
+
+__attribute__((format(printf, 1, 0))) static void log_line(const char *format, va_list args)
 {
 	static const char prefix[] = "provium-vsock: ";
 	const size_t start = sizeof(prefix) - 1;
-	int saved = errno;
 	char line[512];
-	va_list args;
 	int length;
 
-	if (level > log_limit)
-		return;
-
 	memcpy(line, prefix, start);
-	va_start(args, format);
 	length = vsnprintf(line + start, sizeof(line) - start - 1, format, args);
-	va_end(args);
-
 	if (length >= 0) {
 		size_t end = start + MIN((size_t)length, sizeof(line) - start - 2);
 
 		line[end++] = '\n';
 		/* There is nowhere to say that standard error cannot be written to. */
-		if (write(STDERR_FILENO, line, end) < 0)
-			errno = saved;
+		(void)!write(STDERR_FILENO, line, end);
 	}
+}
+
+__attribute__((format(printf, 1, 2))) static void log_print(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line(format, args);
+	va_end(args);
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+	int saved = errno;
+	unsigned int dropped;
+	va_list args;
+
+	if (level > log_limit || !log_admit(&dropped))
+		return;
+	if (dropped > 0)
+		log_print("%u messages were left out", dropped);
+	va_start(args, format);
+	log_line(format, args);
+	va_end(args);
 	errno = saved;
 }

@@ -17,7 +17,7 @@ void log_set_level(enum log_level level);
 /* Reads a level's name; false where there is none of that name. */
 bool log_level_parse(const char *name, enum log_level *level);
 
-/* Writes one line, "provium-vsock: ...", in one write. */
+/* Writes one line, "provium-vsock: ...", in one write; a flood of them is cut to a few a second. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

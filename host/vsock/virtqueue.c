@@ -81,7 +81,8 @@ static int chain_add(struct virtqueue_chain *chain, const struct memory *memory,
 		if (!start)
 			return refuse(reason, EFAULT, "descriptor outside of the guest's memory");
 		if (chain->count == capacity)
-			return -ENOBUFS;
+			return refuse(reason, ENOBUFS, "descriptor chain of more than %u parts",
+				      capacity);
 		chain->iov[chain->count++] = (struct iovec){ .iov_base = start, .iov_len = part };
 		address += part;
 		length -= part;

@@ -13,7 +13,7 @@
 /* QEMU makes no larger ones; this one's own vsock queues have 128. */
 #define VIRTQUEUE_MAX_SIZE 1024u
 
-/* A chain of so many elements always fits: each descriptor can cross every region's border. */
+/* Enough for every chain whose buffers do not overlap: at each region's border one is divided. */
 #define VIRTQUEUE_MAX_IOV  (VIRTQUEUE_MAX_SIZE + MEMORY_MAX_REGIONS)
 
 struct virtqueue {
@@ -67,7 +67,7 @@ int virtqueue_start(struct virtqueue *queue, uint32_t size, uint16_t base, struc
 /*
  * Looks at the buffer that comes offset places after the next one, and takes nothing: 1 with the
  * chain described in iov[0..capacity), 0 when the driver has made no such buffer available,
- * -ENOBUFS when iov is too small, another negative errno with a reason when the ring is corrupt.
+ * -ENOBUFS when iov is too small, another negative errno when the ring is corrupt, with a reason.
  */
 int virtqueue_peek(struct virtqueue *queue, const struct memory *memory, uint16_t offset,
 		   struct virtqueue_chain *chain, struct iovec *iov, unsigned int capacity,
