@@ -193,7 +193,7 @@ static void on_packet(struct guest *guest, const struct driver_packet *packet)
 	case VIRTIO_VSOCK_OP_SHUTDOWN:
 		peer->shutdown_received |= le32toh(packet->header.flags);
 		/* As Linux: when both ways have ended and everything is read. */
-		if (peer->shutdown_received == (RCV | SEND))
+		if (peer->shutdown_received == (RCV | SEND) && !guest->unhelpful)
 			guest_send(guest, peer, VIRTIO_VSOCK_OP_RST, 0);
 		else if (peer->guest_port == GUEST_ECHO)
 			peer->shutdown_at_end = SEND;

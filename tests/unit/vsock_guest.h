@@ -48,7 +48,8 @@ struct guest {
 	uint64_t source_length;
 	uint8_t source_shutdown;
 	bool resumed;
-	bool unseen; /* a packet was sent since the last turn */
+	bool unhelpful; /* does not confirm the end of a stream */
+	bool unseen;    /* a packet was sent since the last turn */
 	/* Counted over all peers. */
 	unsigned int requests;
 	unsigned int ended; /* by RST, either way */

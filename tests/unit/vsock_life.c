@@ -615,6 +615,37 @@ START_TEST(nothing_leaks)
 }
 END_TEST
 
+static bool streams_ended(struct machine *unused, void *context)
+{
+	(void)unused;
+	return machine.guest.ended == *(unsigned int *)context;
+}
+
+START_TEST(guest_that_never_answers)
+{
+	/* A request, and the end of a stream: both have limits, and the guest is told of each. */
+	uint64_t start_ns = monotonic_ns();
+	struct client client, silent;
+	unsigned int ends = 1;
+
+	start(NULL);
+	machine.guest.unhelpful = true;
+	client_dial(&silent, &machine);
+	ck_assert_int_gt(dprintf(silent.fd, "CONNECT %u\n", GUEST_SILENT), 0);
+	client = open_client(GUEST_SINK);
+	client_close(&client);
+	machine_run(&machine, streams_ended, &ends);
+	ck_assert_uint_ge(monotonic_ns() - start_ns, 7 * UINT64_C(1000000000));
+	ck_assert(!answer_there(&machine, &silent));
+
+	await_end(&silent);
+	ends = 2;
+	machine_run(&machine, streams_ended, &ends);
+	ck_assert_uint_ge(monotonic_ns() - start_ns, 19 * UINT64_C(1000000000));
+	machine_finish(&machine);
+}
+END_TEST
+
 /* --- rest --- */
 
 /* Processor time of the program, in ticks. */
@@ -713,6 +744,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, clients_that_leave_early);
 	tcase_add_test(tcase, too_many_clients);
 	tcase_add_test(tcase, nothing_leaks);
+	tcase_add_test(tcase, guest_that_never_answers);
 	tcase_add_test(tcase, rests);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
