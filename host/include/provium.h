@@ -472,7 +472,7 @@ struct provium_disk {
 };
 
 struct provium_vm_options {
-	/* Kernel image (bzImage). Required. */
+	/* Kernel image: a bzImage, or a vmlinux with CONFIG_PVH. Required. */
 	const char *kernel;
 	/* Modules, files, initrd: as in provium_shim_options. */
 	const char *modules_dir;

@@ -55,7 +55,9 @@ static void describe(const struct provium_vm *vm, const struct vm_findings *find
 		return;
 	}
 	if (strcmp(vm->shutdown_reason, "guest-reset") == 0) {
-		snprintf(text, size, "the guest has rebooted, which ends it");
+		snprintf(text, size, "the guest has rebooted, which ends it%s",
+			 findings->silent ? " (nothing was printed before: it may lack memory)"
+					  : "");
 		return;
 	}
 	if (strcmp(vm->shutdown_reason, "guest-shutdown") == 0) {

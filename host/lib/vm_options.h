@@ -6,7 +6,7 @@
 #include "host/lib/vm_kernel.h"
 
 #define VM_DEFAULT_MEMORY ((uint64_t)512 << 20)
-/* A Debian kernel with a small initramfs needs twice as much under QEMU. */
+/* Debian's kernels need 80 MiB. */
 #define VM_MIN_MEMORY     ((uint64_t)64 << 20)
 #define VM_MAX_MEMORY     ((uint64_t)1 << 40)
 #define VM_MAX_CPUS       255

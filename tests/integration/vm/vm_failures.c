@@ -197,6 +197,16 @@ START_TEST(test_cancel)
 }
 END_TEST
 
+/* Too little for the kernel to unpack itself: it resets before it has printed anything. */
+START_TEST(test_memory)
+{
+	struct provium_vm_options options = machine_options();
+
+	options.memory = 64 << 20;
+	machine_refuse(&options, PROVIUM_BOOT, "it may lack memory");
+}
+END_TEST
+
 /* An initramfs that the kernel takes and whose init ends: the kernel panics. */
 START_TEST(test_init_ends)
 {
@@ -222,6 +232,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_initrd);
 	tcase_add_test(tcase, test_programs);
 	tcase_add_test(tcase, test_qemu_refuses);
+	tcase_add_test(tcase, test_memory);
 	tcase_add_test(tcase, test_timeout);
 	tcase_add_loop_test(tcase, test_cancel, 0, 4);
 	tcase_add_test(tcase, test_no_vsock);
