@@ -53,7 +53,8 @@ static char *argv[32];
 static char line[256];
 static int operand;
 
-static enum options_outcome parse(const char *text, bool stop_at_operand)
+static enum options_outcome parse_by(const struct option_spec *table, const char *text,
+				     bool stop_at_operand)
 {
 	int argc = 0;
 
@@ -65,7 +66,12 @@ static enum options_outcome parse(const char *text, bool stop_at_operand)
 	memset(&values, 0, sizeof(values));
 	memset(&error, 0, sizeof(error));
 	operand = -1;
-	return options_parse(specs, stop_at_operand, &values, argc, argv, &operand, &error);
+	return options_parse(table, stop_at_operand, &values, argc, argv, &operand, &error);
+}
+
+static enum options_outcome parse(const char *text, bool stop_at_operand)
+{
+	return parse_by(specs, text, stop_at_operand);
 }
 
 static void forget(void)
@@ -101,17 +107,11 @@ START_TEST(required)
 		  .required = true },
 		{ 0 },
 	};
-	char *without[] = { "cmd", "x", NULL };
-	char *with[] = { "cmd", "--size", "1", NULL };
-	char *help[] = { "cmd", "--help", NULL };
 
-	ck_assert_int_eq(options_parse(needed, false, &values, 2, without, &operand, &error),
-			 OPTIONS_FAILED);
+	ck_assert_int_eq(parse_by(needed, "cmd x", false), OPTIONS_FAILED);
 	ck_assert_str_eq(error.message, "--size SIZE is missing");
-	ck_assert_int_eq(options_parse(needed, false, &values, 3, with, &operand, &error),
-			 OPTIONS_PARSED);
-	ck_assert_int_eq(options_parse(needed, false, &values, 2, help, &operand, &error),
-			 OPTIONS_HELP);
+	ck_assert_int_eq(parse_by(needed, "cmd --size 1", false), OPTIONS_PARSED);
+	ck_assert_int_eq(parse_by(needed, "cmd --help", false), OPTIONS_HELP);
 }
 END_TEST
 
