@@ -29,7 +29,8 @@ struct server_config {
 
 	/*
 	 * Served without a listener, for tests: a connected stream socket, owned by the server from
-	 * then on, also where it fails. With listen_fd -1 the server ends when this connection has ended.
+	 * then on, also where it fails. With listen_fd -1 the server ends when this connection has
+	 * ended.
 	 */
 	int connection_fd;
 
