@@ -37,7 +37,7 @@ def python_files():
 
 def shell_files():
     return [name for name in tracked_files()
-            if name.endswith(".sh") or re.match(rb"#!.*\b(ba|da)?sh\b", content(name, 4096))]
+            if name.endswith((".sh", ".bash")) or re.match(rb"#!.*\b(ba|da)?sh\b", content(name, 4096))]
 
 
 def must_be_the_one(tool):
