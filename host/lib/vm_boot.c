@@ -192,8 +192,8 @@ static int make_channels(struct boot *boot)
 	const struct provium_vm_options *options = &boot->options;
 	struct provium_vm *vm = boot->vm;
 	int sources[VM_SOURCES] = { -1, -1, -1 };
+	int qmp = -1;
 	int file;
-	int qmp;
 
 	if (vm_files_make(&vm->files, options->console, options->socket, boot->error) < 0)
 		return -1;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Bytes of the end that are kept. */
-#define VM_CONSOLE_KEPT (64u << 10)
+#define VM_CONSOLE_KEPT ((size_t)64 << 10)
 
 /* Bytes of a line that are looked at and told. */
 #define VM_CONSOLE_LINE 512

@@ -78,7 +78,7 @@ static uint64_t bzimage_size(const uint8_t *header)
 {
 	unsigned int sectors = header[SETUP_SECTS_OFFSET] ? header[SETUP_SECTS_OFFSET] : 4;
 
-	return (sectors + 1) * 512 + (uint64_t)get_u32(header + SYSSIZE_OFFSET) * 16;
+	return (sectors + (uint64_t)1) * 512 + (uint64_t)get_u32(header + SYSSIZE_OFFSET) * 16;
 }
 
 static int check_bzimage(int fd, const char *path, const uint8_t *header, struct vm_kernel *kernel,

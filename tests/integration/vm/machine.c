@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,18 @@ int machine_children(const char *name, int *pid)
 	}
 	closedir(proc);
 	return count;
+}
+
+static int remove_below(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	return at->level > 0 ? remove(path) : 0;
+}
+
+void machine_clear(void)
+{
+	ck_assert_int_eq(nftw(machine_directory, remove_below, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 void machine_put(const char *name, const char *text, unsigned int mode)

@@ -35,6 +35,9 @@ void machine_expect(struct provium_connection *connection, const char *shell, co
 /* The children of this process whose name is that; returns how many, and the last one's pid. */
 int machine_children(const char *name, int *pid);
 
+/* Removes the private directory that a killed program has left there. */
+void machine_clear(void);
+
 /* Makes a file in the directory, and machine_path its path. */
 void machine_put(const char *name, const char *text, unsigned int mode);
 extern char machine_path[];

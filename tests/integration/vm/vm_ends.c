@@ -15,8 +15,8 @@
 #include "tests/unit/unit.h"
 
 /* What the issue asks for, and what the end of QEMU itself takes under load. */
-#define NOTICED_MS  100
-#define QEMU_END_MS 150
+#define NOTICED_MS  100u
+#define QEMU_END_MS 150u
 
 struct kill_later {
 	pid_t pid;
@@ -117,7 +117,7 @@ START_TEST(test_vsock_killed)
 	ck_assert_int_eq(pthread_create(&killer, NULL, kill_later, &later), 0);
 	wait_gone(provium_vm_connection(vm), "sleep 1000", "provium-vsock was killed by signal 9",
 		  &error);
-	ck_assert_uint_lt(machine_now_ms() - later.at, 2 * NOTICED_MS);
+	ck_assert_uint_lt(machine_now_ms() - later.at, NOTICED_MS + NOTICED_MS);
 	pthread_join(killer, NULL);
 	/* QEMU goes on; it ends with the VM. */
 	provium_vm_free(vm);
@@ -257,7 +257,6 @@ START_TEST(test_program_killed)
 {
 	struct provium_vm_options options = machine_options();
 	int pids[2] = { 0, 0 };
-	char command[128];
 	pid_t program;
 	int fds[2];
 
@@ -288,8 +287,7 @@ START_TEST(test_program_killed)
 	ck_assert_int_eq(kill(pids[0], 0), -1);
 	ck_assert_int_eq(kill(pids[1], 0), -1);
 	/* SIGKILL leaves nobody who could remove the files: the console may be wanted. */
-	snprintf(command, sizeof(command), "rm -r '%s'/provium-*", machine_directory);
-	ck_assert_int_eq(system(command), 0);
+	machine_clear();
 }
 END_TEST
 
