@@ -630,7 +630,6 @@ START_TEST(signal_to_group)
 	uint32_t id = client_shell(&client, "sleep 100 & trap '' INT; echo ready; wait; echo over");
 
 	client_expect(&client, BODY(OUTPUT));
-	usleep(50000);
 	client_expect_ok(&client, send_signal(id, SIGTERM, true));
 	client_collect(&client, id, &outcome);
 	ck_assert_int_eq(outcome.result.outcome, PROVIUM__V1__OUTCOME__OUTCOME_SIGNALLED);
@@ -672,14 +671,14 @@ START_TEST(pipes_held)
 	char command[600];
 
 	snprintf(command, sizeof(command),
-		 "echo begin; (trap '' HUP; sleep 0.5; echo dropped; echo dropped; : >%s) & exit 4",
+		 "echo begin; (trap '' HUP; sleep 2; echo dropped; echo dropped; : >%s) & exit 4",
 		 test_path("survived"));
 	client_run(&client, command, &outcome);
 	outcome_expect(&outcome, "begin\n", "");
 	outcome_expect_exit(&outcome, 4);
 	ck_assert(outcome.result.pipes_held);
 	ck_assert_uint_ge(monotonic_ns() - start, 90000000);
-	ck_assert_uint_lt(monotonic_ns() - start, 450000000);
+	ck_assert_uint_lt(monotonic_ns() - start, 1900000000);
 	/* It was not killed by SIGPIPE. */
 	eventually(stat(test_path("survived"), &status) == 0);
 }
@@ -688,7 +687,7 @@ END_TEST
 /* What the leader wrote just before its end is not lost where others hold the pipe. */
 START_TEST(tail_of_held_pipes)
 {
-	client_run(&client, "(sleep 1) & seq 1 10000", &outcome);
+	client_run(&client, "sleep 5 & seq 1 10000", &outcome);
 	outcome_expect_exit(&outcome, 0);
 	ck_assert(outcome.result.pipes_held);
 	ck_assert_uint_eq(outcome.size[0], 48894);
@@ -698,9 +697,15 @@ END_TEST
 /* Pipes that end within the time are waited for. */
 START_TEST(pipes_held_for_a_moment)
 {
-	client_run(&client, "(sleep 0.03; echo late) & exit 0", &outcome);
-	outcome_expect(&outcome, "late\n", "");
+	/* On a busy machine they may take longer, now and then. */
+	for (int tries = 0; tries < 20; tries++) {
+		client_run(&client, "(sleep 0.03; echo late) & exit 0", &outcome);
+		if (!outcome.result.pipes_held)
+			break;
+		outcome_free(&outcome);
+	}
 	ck_assert(!outcome.result.pipes_held);
+	outcome_expect(&outcome, "late\n", "");
 }
 END_TEST
 

@@ -134,7 +134,7 @@ END_TEST
 START_TEST(tail_behind_unread_output)
 {
 	uint32_t filler = send_read(&slow, "/dev/zero");
-	uint32_t id = client_shell(&slow, "sleep 2 & seq 1 10000"), cancel;
+	uint32_t id = client_shell(&slow, "sleep 5 & seq 1 10000"), cancel;
 	uint64_t size = 0;
 
 	eventually(queued() > QUEUE_LOW);
