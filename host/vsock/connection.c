@@ -94,7 +94,7 @@ void connection_set_state(struct connection *connection, enum connection_state s
 	}
 }
 
-uint32_t connection_credit(const struct connection *connection)
+static uint32_t connection_credit(const struct connection *connection)
 {
 	uint32_t used = connection->sent - connection->guest_forwarded;
 

@@ -122,7 +122,4 @@ void connection_flush(struct connection *connection);
 /* Sets what the host's end is watched for. */
 void connection_watch(struct connection *connection);
 
-/* What the guest will take at present, in bytes. */
-uint32_t connection_credit(const struct connection *connection);
-
 #endif

@@ -76,8 +76,7 @@ static void event_signal(int fd)
 {
 	const uint64_t one = 1;
 
-	/* A counter that is full has been signalled; a front end that is gone is noticed elsewhere.
-	 */
+	/* A full counter has been signalled; a front end that is gone is noticed elsewhere. */
 	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_debug("notification: %s", strerror(errno));
 }
@@ -91,6 +90,12 @@ static void device_break(struct device *device, enum device_ring index, const st
 		event_signal(device->rings[i].error_fd);
 	mux_restart(device->mux, true);
 }
+
+/*
+ * Takes the packets that the guest has sent, and none to it: for before a ring stops or the front
+ * end is gone. The driver may be running still: what it adds from now on comes too late.
+ */
+static void device_take_last(struct device *device);
 
 /* --- configuration --- */
 
@@ -292,9 +297,8 @@ static bool device_transmit(struct device *device)
 	return more;
 }
 
-void device_take_last(struct device *device)
+static void device_take_last(struct device *device)
 {
-	/* The driver may be running still: what it adds from now on comes too late. */
 	for (unsigned int turn = 0; turn < VIRTQUEUE_MAX_SIZE / TRANSMIT_TURN; turn++)
 		if (!device_transmit(device))
 			break;

@@ -97,7 +97,4 @@ void device_reset(struct device *device);
  */
 bool device_process(struct device *device);
 
-/* Takes the packets that the guest has sent, and none to it: for when the front end is gone. */
-void device_take_last(struct device *device);
-
 #endif

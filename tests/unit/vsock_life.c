@@ -716,11 +716,8 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("vsock-life");
 	TCase *tcase = unit_counted_case("life");
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s PROVIUM-VSOCK\n", argv[0]);
+	if (!machine_set_program(argc, argv))
 		return EXIT_FAILURE;
-	}
-	machine_program = argv[1];
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, command_line, 0, ARRAY_SIZE(usages));
 	tcase_add_test(tcase, paths_that_are_too_long);

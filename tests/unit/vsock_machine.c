@@ -23,13 +23,22 @@
 /* More than anything takes, also under the sanitizers on a busy machine. */
 #define PATIENCE_NS (20 * UINT64_C(1000000000))
 
-const char *machine_program;
-
 /* --- the program --- */
+
+static char program[PATH_MAX];
+
+bool machine_set_program(int argc, char **argv)
+{
+	/* Tests change their directory. */
+	if (argc == 2 && realpath(argv[1], program))
+		return true;
+	fprintf(stderr, "usage: %s PROVIUM-VSOCK\n", argv[0]);
+	return false;
+}
 
 void machine_spawn(struct machine *machine, const char *const *arguments, int inherited)
 {
-	const char *argv[32] = { machine_program };
+	const char *argv[32] = { program };
 	unsigned int count = 1;
 
 	for (; arguments && *arguments; arguments++)
@@ -43,7 +52,7 @@ void machine_spawn(struct machine *machine, const char *const *arguments, int in
 		dup2(machine->log, STDERR_FILENO);
 		if (inherited >= 0)
 			fcntl(inherited, F_SETFD, 0);
-		execv(machine_program, (char *const *)argv);
+		execv(program, (char *const *)argv);
 		_exit(127);
 	}
 }

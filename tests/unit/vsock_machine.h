@@ -43,8 +43,8 @@ struct client {
 	bool failed; /* an error instead */
 };
 
-/* The program under test. */
-extern const char *machine_program;
+/* Says where the program under test is: the tests' only argument. False if it is not there. */
+bool machine_set_program(int argc, char **argv);
 
 /* Starts the program with the usual options, and these; NULL-terminated, may be NULL. */
 void machine_start(struct machine *machine, const char *const *arguments);

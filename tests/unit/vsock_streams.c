@@ -520,11 +520,8 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("vsock-streams");
 	TCase *tcase = unit_counted_case("streams");
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s PROVIUM-VSOCK\n", argv[0]);
+	if (!machine_set_program(argc, argv))
 		return EXIT_FAILURE;
-	}
-	machine_program = argv[1];
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, start, finish);
 	tcase_add_test(tcase, echo);
