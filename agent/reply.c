@@ -16,7 +16,6 @@
 #include "agent/session.h"
 #include "agent/text.h"
 #include "common/cleanup.h"
-#include "common/util.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
 

@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include <linux/vm_sockets.h>
 
 #include "agent_harness.h"
 #include "agent_os.h"
-#include "common/cleanup.h"
 #include "common/util.h"
 #include "proto/limits.h"
 #include "unit.h"
@@ -115,6 +113,30 @@ START_TEST(accept_fails)
 	ck_assert_uint_eq(os_failures_left(OS_ACCEPT), 0);
 	client_ping(&other);
 	client_close(&other);
+}
+END_TEST
+
+/* The agent makes root of whoever it lets in: over vsock that is the host, and nobody else. */
+START_TEST(only_the_host)
+{
+	/* No vsock at all, loopback, the host, a sibling, any. */
+	static const unsigned int cids[] = { 0, VMADDR_CID_LOCAL, VMADDR_CID_HOST, 3,
+					     VMADDR_CID_ANY };
+
+	agent_config.listener = LISTENER_VSOCK;
+	agent_start();
+	for (size_t i = 0; i < ARRAY_SIZE(cids); i++) {
+		os_pretend_peer(cids[i]);
+		client_connect_silent(&client);
+		if (cids[i] == VMADDR_CID_HOST) {
+			client_expect(&client, BODY(READY));
+			client_ping(&client);
+		} else {
+			client_expect_end(&client);
+		}
+		client_close(&client);
+	}
+	agent_stop();
 }
 END_TEST
 
@@ -288,7 +310,11 @@ END_TEST
 static Suite *faults_suite(void)
 {
 	Suite *suite = suite_create("agent: faults");
+	TCase *alone = unit_counted_case("configured");
 	TCase *tcase = unit_counted_case("connected");
+
+	tcase_add_test(alone, only_the_host);
+	suite_add_tcase(suite, alone);
 
 	tcase_add_checked_fixture(tcase, start, stop);
 	tcase_add_loop_test(tcase, received_in_pieces, 1, 6);

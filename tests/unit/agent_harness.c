@@ -1,6 +1,5 @@
 #include "agent_harness.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
@@ -408,6 +407,30 @@ void outcome_expect_exit(const struct outcome *outcome, unsigned int code)
 	ck_assert(outcome->result.has_exit_code);
 	ck_assert_uint_eq(outcome->result.exit_code, code);
 	ck_assert(!outcome->result.has_signal);
+}
+
+const char *expect_lines(const uint8_t *output, unsigned long first, unsigned long last)
+{
+	const char *at = (const char *)output;
+
+	for (unsigned long line = first; line <= last; line++) {
+		char *end;
+
+		if (strtoul(at, &end, 10) != line)
+			ck_abort_msg("line %lu is not there", line);
+		at = end + 1;
+	}
+	return at;
+}
+
+const char *expect_output(struct client *from)
+{
+	const Provium__V1__Output *output = client_expect(from, BODY(OUTPUT))->output;
+	static char text[256];
+
+	snprintf(text, sizeof(text), "%.*s", (int)output->data.len,
+		 (const char *)output->data.data);
+	return text;
 }
 
 size_t resident_bytes(void)

@@ -105,6 +105,15 @@ void outcome_expect(const struct outcome *outcome, const char *standard_output,
 		    const char *standard_error);
 void outcome_expect_exit(const struct outcome *outcome, unsigned int code);
 
+/*
+ * The output is lines that count from first to last, so that what is lost or doubled shows. Returns
+ * where they end.
+ */
+const char *expect_lines(const uint8_t *output, unsigned long first, unsigned long last);
+
+/* The next message, an OUTPUT, as a string (static). */
+const char *expect_output(struct client *from);
+
 /* Waits until the condition holds; the test fails where that takes more than 10 s. */
 #define eventually(condition)                                                    \
 	do {                                                                     \

@@ -5,7 +5,6 @@
  * sends has been put into the socket before, and its end is there, too.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/vm_sockets.h>
 
 #include "agent/os.h"
 #include "common/util.h"
@@ -21,6 +24,7 @@ struct script {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct script scripts[OS_CALLS];
+static unsigned int peer_cid;
 
 void os_fail(enum os_call call, int error, unsigned int after, unsigned int times)
 {
@@ -75,9 +79,26 @@ static size_t shortened(enum os_call call, size_t size)
 	return most ? MIN(size, most) : size;
 }
 
+void os_pretend_peer(unsigned int cid)
+{
+	pthread_mutex_lock(&lock);
+	peer_cid = cid;
+	pthread_mutex_unlock(&lock);
+}
+
 int os_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	return fails(OS_ACCEPT) ? -1 : accept4(fd, address, length, flags);
+	struct sockaddr_vm peer = { .svm_family = AF_VSOCK, .svm_port = 1024 };
+	int accepted = fails(OS_ACCEPT) ? -1 : accept4(fd, address, length, flags);
+
+	pthread_mutex_lock(&lock);
+	peer.svm_cid = peer_cid;
+	pthread_mutex_unlock(&lock);
+	if (accepted >= 0 && peer.svm_cid) {
+		memcpy(address, &peer, sizeof(peer));
+		*length = sizeof(peer);
+	}
+	return accepted;
 }
 
 int os_open(const char *path, int flags, mode_t mode)

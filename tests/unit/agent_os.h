@@ -26,6 +26,10 @@ void os_fail(enum os_call call, int error, unsigned int after, unsigned int time
 /* READ, WRITE, RECEIVE and SEND transfer at most so many bytes at a time; 0: no limit. */
 void os_shorten(enum os_call call, size_t most);
 
+/* From now on accepted connections seem to come over vsock, from this CID; 0: from where they do.
+ */
+void os_pretend_peer(unsigned int cid);
+
 /* How many failures are still to come. */
 unsigned int os_failures_left(enum os_call call);
 

@@ -1,13 +1,8 @@
 /* Readers that are slow, and work that never ends: memory is bounded and others have their turn. */
 #include <errno.h>
-#include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/connection.h"

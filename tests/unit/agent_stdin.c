@@ -1,7 +1,6 @@
 /* Standard input of commands: none, bytes, and a stream of STDIN requests with its window. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
