@@ -497,8 +497,9 @@ struct provium_vm_options {
 	enum provium_vsock vsock;
 	/*
 	 * Where provium-vsock makes its hybrid socket, so that other processes can connect
-	 * (provium_connect, "unix:PATH"); for this user only, removed with the VM. Only with provium-vsock:
-	 * PROVIUM_VSOCK_KERNEL beside it is PROVIUM_INVALID. NULL: in the VM's private directory.
+	 * (provium_connect, "unix:PATH"); for this user only, removed with the VM. Only with
+	 * provium-vsock: PROVIUM_VSOCK_KERNEL beside it is PROVIUM_INVALID. NULL: in the VM's
+	 * private directory.
 	 */
 	const char *socket;
 	const struct provium_disk *disks;
