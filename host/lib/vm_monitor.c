@@ -36,8 +36,16 @@ static void on_event(void *user, const char *name, const json_t *data)
 	}
 }
 
+/* The firmware's escape sequences do not count. */
+static bool is_silent(struct provium_vm *vm)
+{
+	cleanup_free char *tail = vm_watch_tail(&vm->watch, VM_SOURCE_CONSOLE, 1, VM_CONSOLE_LINE);
+
+	return tail && !*tail;
+}
+
 /* The first line: what has happened. */
-static void describe(const struct provium_vm *vm, const struct vm_findings *findings, char *text,
+static void describe(struct provium_vm *vm, const struct vm_findings *findings, char *text,
 		     size_t size)
 {
 	char end[128];
@@ -56,8 +64,7 @@ static void describe(const struct provium_vm *vm, const struct vm_findings *find
 	}
 	if (strcmp(vm->shutdown_reason, "guest-reset") == 0) {
 		snprintf(text, size, "the guest has rebooted, which ends it%s",
-			 findings->silent ? " (nothing was printed before: it may lack memory)"
-					  : "");
+			 is_silent(vm) ? " (it may lack memory: it has printed nothing)" : "");
 		return;
 	}
 	if (strcmp(vm->shutdown_reason, "guest-shutdown") == 0) {

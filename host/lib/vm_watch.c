@@ -236,7 +236,6 @@ void vm_watch_findings(struct vm_watch *watch, struct vm_findings *findings)
 	memcpy(findings->panic, console->panic, sizeof(findings->panic));
 	memcpy(findings->fatal, console->fatal, sizeof(findings->fatal));
 	findings->panic_over = console->panic_over;
-	findings->silent = console->total == 0;
 	findings->hint = console->hint ? console->hint : watch->logs[VM_SOURCE_QEMU].hint;
 	findings->file_errno = watch->file_errno;
 	pthread_mutex_unlock(&watch->lock);

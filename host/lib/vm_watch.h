@@ -29,8 +29,6 @@ struct vm_findings {
 	char panic[VM_CONSOLE_LINE];
 	char fatal[VM_CONSOLE_LINE];
 	bool panic_over;
-	/* There was no byte on the console. */
-	bool silent;
 	const char *hint;
 	/* The console's file is not complete: errno of write(2), or EFBIG for the limit. 0: it is.
 	 */
