@@ -34,10 +34,10 @@ static void frontend_lost(struct frontend *frontend)
 
 	frontend_end_session(frontend);
 	frontend->spoken_to = false;
-	if (frontend->listener.fd >= 0)
-		ev_io_start(frontend->loop, &frontend->accept_watcher);
+	if (acceptor_is_open(&frontend->acceptor))
+		acceptor_resume(&frontend->acceptor);
 
-	if (spoken_to || frontend->listener.fd < 0) {
+	if (spoken_to || !acceptor_is_open(&frontend->acceptor)) {
 		log_info("the front end is gone");
 		frontend->gone(frontend->context);
 	}
@@ -92,28 +92,15 @@ static void frontend_on_readable(struct ev_loop *loop, ev_io *watcher, int event
 	}
 }
 
-static void frontend_begin(struct frontend *frontend, int fd)
+static void frontend_begin(void *context, int fd)
 {
-	if (frontend->listener.fd >= 0)
-		ev_io_stop(frontend->loop, &frontend->accept_watcher);
+	struct frontend *frontend = context;
+
+	acceptor_suspend(&frontend->acceptor);
 	frontend->fd = fd;
 	message_reader_init(&frontend->reader);
 	ev_io_set(&frontend->watcher, fd, EV_READ);
 	ev_io_start(frontend->loop, &frontend->watcher);
-}
-
-static void frontend_on_accept(struct ev_loop *loop, ev_io *watcher, int events)
-{
-	struct frontend *frontend = container_of(watcher, struct frontend, accept_watcher);
-	int fd = accept4(frontend->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)loop;
-	(void)events;
-	if (fd >= 0)
-		frontend_begin(frontend, fd);
-	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-		/* Fds are reserved for this; out of memory the next turn tries again. */
-		log_warning("accept: %s", strerror(errno));
 }
 
 /* --- fds of the rings, and the channel --- */
@@ -181,8 +168,7 @@ void frontend_init(struct frontend *frontend, struct ev_loop *loop, struct devic
 	*frontend = (struct frontend){
 		.loop = loop, .device = device, .fd = -1, .gone = gone, .context = context
 	};
-	frontend->listener.fd = -1;
-	ev_io_init(&frontend->accept_watcher, frontend_on_accept, -1, EV_READ);
+	acceptor_init(&frontend->acceptor, loop, frontend_begin, frontend);
 	ev_io_init(&frontend->watcher, frontend_on_readable, -1, EV_READ);
 	ev_io_init(&frontend->channel, frontend_on_channel, -1, EV_READ);
 	for (size_t i = 0; i < ARRAY_SIZE(frontend->kicks); i++)
@@ -191,22 +177,9 @@ void frontend_init(struct frontend *frontend, struct ev_loop *loop, struct devic
 			frontend);
 }
 
-static void frontend_start_listening(struct frontend *frontend)
-{
-	ev_io_set(&frontend->accept_watcher, frontend->listener.fd, EV_READ);
-	ev_io_start(frontend->loop, &frontend->accept_watcher);
-}
-
 int frontend_listen(struct frontend *frontend, const char *path, struct reason *reason)
 {
-	int result = listener_open(&frontend->listener, path, reason);
-
-	if (result < 0) {
-		frontend->listener.fd = -1;
-		return result;
-	}
-	frontend_start_listening(frontend);
-	return 0;
+	return acceptor_listen(&frontend->acceptor, path, reason);
 }
 
 int frontend_inherit(struct frontend *frontend, int fd, struct reason *reason)
@@ -218,24 +191,21 @@ int frontend_inherit(struct frontend *frontend, int fd, struct reason *reason)
 		return refuse(reason, errno, "fd %d: %s", fd, strerror(errno));
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return refuse(reason, errno, "fd %d: fcntl: %s", fd, strerror(errno));
-	if (listening) {
-		frontend->listener = (struct listener){ .fd = fd };
-		frontend_start_listening(frontend);
-	} else {
+	if (listening)
+		acceptor_inherit(&frontend->acceptor, fd);
+	else
 		frontend_begin(frontend, fd);
-	}
 	return 0;
 }
 
 bool frontend_listens(const struct frontend *frontend)
 {
-	return frontend->listener.fd >= 0;
+	return acceptor_is_open(&frontend->acceptor);
 }
 
 void frontend_close(struct frontend *frontend)
 {
 	if (frontend->fd >= 0)
 		frontend_end_session(frontend);
-	ev_io_stop(frontend->loop, &frontend->accept_watcher);
-	listener_close(&frontend->listener);
+	acceptor_close(&frontend->acceptor);
 }

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/vsock/acceptor.h"
 #include "host/vsock/device.h"
-#include "host/vsock/listener.h"
 #include "host/vsock/message.h"
 #include "host/vsock/reason.h"
 #include "host/vsock/vhost_user.h"
@@ -17,8 +17,7 @@ struct frontend {
 	struct device *device;
 	struct vhost_user vhost_user;
 
-	struct listener listener; /* fd -1 where a connected socket was inherited */
-	ev_io accept_watcher;
+	struct acceptor acceptor; /* not open where a connected socket was inherited */
 
 	int fd; /* the session's, or -1 */
 	ev_io watcher;

@@ -27,13 +27,13 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "host/vsock/handshake.h"
+#include "host/vsock/listener.h"
 #include "host/vsock/log.h"
 
 /* Seconds. */
 #define HANDSHAKE_LIMIT     30.0
 #define OPEN_RETRY_INTERVAL 0.01 /* a full listen queue wakes nobody when it has room again */
 #define OPEN_RETRY_LIMIT    1.5  /* Linux guests give up after 2 */
-#define ACCEPT_PAUSE        0.5
 
 /* Fds that are not streams: loop, rings, memory, front end, standard ones; amply. */
 #define RESERVED_FDS        64u
@@ -230,8 +230,9 @@ static void handshake_on_limit(struct ev_loop *loop, ev_timer *watcher, int even
 	stream_destroy(container_of(watcher, struct stream, timer));
 }
 
-static void host_add_client(struct host *host, int fd)
+static void host_on_accepted(void *context, int fd)
 {
+	struct host *host = context;
 	struct stream *stream;
 
 	if (host->streams >= host->max_streams) {
@@ -252,38 +253,6 @@ static void host_add_client(struct host *host, int fd)
 	ev_timer_init(&stream->timer, handshake_on_limit, HANDSHAKE_LIMIT, 0.);
 	ev_io_start(host->loop, &stream->reader);
 	ev_timer_start(host->loop, &stream->timer);
-}
-
-static void host_on_accept(struct ev_loop *loop, ev_io *watcher, int events)
-{
-	struct host *host = container_of(watcher, struct host, accept_watcher);
-
-	(void)events;
-	/* A few at a time: streams want their turn too. */
-	for (int i = 0; i < 64; i++) {
-		int fd = accept4(host->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			host_add_client(host, fd);
-			continue;
-		}
-		if (errno == EAGAIN)
-			return;
-		if (errno == EINTR || errno == ECONNABORTED)
-			continue;
-		/* Out of fds or memory: the client stays in the queue, and nothing wakes us. */
-		log_warning("accept: %s", strerror(errno));
-		ev_io_stop(loop, &host->accept_watcher);
-		ev_timer_set(&host->accept_pause, ACCEPT_PAUSE, 0.);
-		ev_timer_start(loop, &host->accept_pause);
-		return;
-	}
-}
-
-static void host_on_accept_pause(struct ev_loop *loop, ev_timer *watcher, int events)
-{
-	(void)events;
-	ev_io_start(loop, &container_of(watcher, struct host, accept_pause)->accept_watcher);
 }
 
 /* --- servers that the guest wants --- */
@@ -456,7 +425,7 @@ int host_open(struct host *host, struct ev_loop *loop, struct mux *mux, const ch
 	int result;
 
 	*host = (struct host){ .loop = loop, .mux = mux, .path = path, .hangup_fd = -1 };
-	host->listener.fd = -1;
+	acceptor_init(&host->acceptor, loop, host_on_accepted, host);
 	list_init(&host->handshakes);
 
 	if (fds <= RESERVED_FDS)
@@ -473,7 +442,7 @@ int host_open(struct host *host, struct ev_loop *loop, struct mux *mux, const ch
 	host->hangup_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (host->hangup_fd < 0)
 		return refuse(reason, errno, "epoll_create1: %s", strerror(errno));
-	result = listener_open(&host->listener, path, reason);
+	result = acceptor_listen(&host->acceptor, path, reason);
 	if (result < 0) {
 		host->hangup_fd = close_fd(host->hangup_fd);
 		return result;
@@ -481,9 +450,6 @@ int host_open(struct host *host, struct ev_loop *loop, struct mux *mux, const ch
 
 	ev_io_init(&host->hangup_watcher, host_on_hangup, host->hangup_fd, EV_READ);
 	ev_io_start(loop, &host->hangup_watcher);
-	ev_io_init(&host->accept_watcher, host_on_accept, host->listener.fd, EV_READ);
-	ev_io_start(loop, &host->accept_watcher);
-	ev_timer_init(&host->accept_pause, host_on_accept_pause, ACCEPT_PAUSE, 0.);
 	return 0;
 }
 
@@ -491,9 +457,7 @@ void host_stop_listening(struct host *host)
 {
 	struct stream *stream, *next;
 
-	ev_io_stop(host->loop, &host->accept_watcher);
-	ev_timer_stop(host->loop, &host->accept_pause);
-	listener_close(&host->listener);
+	acceptor_close(&host->acceptor);
 	list_for_each_safe(stream, next, &host->handshakes, link)
 		stream_destroy(stream);
 }

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "common/list.h"
+#include "host/vsock/acceptor.h"
 #include "host/vsock/connection.h"
-#include "host/vsock/listener.h"
 #include "host/vsock/mux.h"
 #include "host/vsock/reason.h"
 
@@ -25,9 +25,7 @@ struct host {
 	struct ev_loop *loop;
 	struct mux *mux;
 	const char *path;
-	struct listener listener;
-	ev_io accept_watcher;
-	ev_timer accept_pause; /* when there are no fds left */
+	struct acceptor acceptor;
 
 	int hangup_fd; /* an epoll set: see host.c */
 	ev_io hangup_watcher;

@@ -676,6 +676,27 @@ static void must_rest(void)
 	ck_assert_uint_le(program_ticks() - before, 2);
 }
 
+START_TEST(no_fds_left)
+{
+	struct rlimit none = { 0, 0 }, before;
+	struct client client;
+
+	start(NULL);
+	ck_assert_int_eq(prlimit(machine.pid, RLIMIT_NOFILE, NULL, &before), 0);
+	none.rlim_max = before.rlim_max;
+	ck_assert_int_eq(prlimit(machine.pid, RLIMIT_NOFILE, &none, NULL), 0);
+	client_dial(&client, &machine);
+	ck_assert_int_gt(dprintf(client.fd, "CONNECT %u\n", GUEST_ECHO), 0);
+	/* The client waits in the queue, and the program does not run in circles for it. */
+	must_rest();
+	ck_assert(!answer_there(&machine, &client));
+	ck_assert_int_eq(prlimit(machine.pid, RLIMIT_NOFILE, &before, NULL), 0);
+	machine_run(&machine, answer_there, &client);
+	client_close(&client);
+	machine_finish(&machine);
+}
+END_TEST
+
 START_TEST(rests)
 {
 	struct client stalled, half, unread, silent, untold;
@@ -742,6 +763,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, too_many_clients);
 	tcase_add_test(tcase, nothing_leaks);
 	tcase_add_test(tcase, guest_that_never_answers);
+	tcase_add_test(tcase, no_fds_left);
 	tcase_add_test(tcase, rests);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
