@@ -170,7 +170,7 @@ static int list_applets(const char *program, char text[LIST_SIZE], struct proviu
 }
 
 /* Names at the top (linuxrc) are for the kernel of old, and would be taken for the image's init. */
-static int add_applets(struct cpio *cpio, struct tree_directories *directories, char *list,
+static int add_applets(struct cpio *cpio, struct names *names, char *list,
 		       struct provium_error *error)
 {
 	struct cpio_entry entry = { .mode = S_IFLNK | 0777, .target = GUEST_BUSYBOX };
@@ -184,7 +184,7 @@ static int add_applets(struct cpio *cpio, struct tree_directories *directories, 
 		if (strcmp(path, GUEST_BUSYBOX) == 0)
 			continue;
 		*strrchr(path, '/') = '\0';
-		if (tree_make_directory(cpio, directories, path, 0755, error) < 0)
+		if (tree_make_directory(cpio, names, path, 0755, error) < 0)
 			return -1;
 		path[strlen(path)] = '/';
 		entry.path = path;
@@ -194,8 +194,7 @@ static int add_applets(struct cpio *cpio, struct tree_directories *directories, 
 	return 0;
 }
 
-int busybox_add(struct cpio *cpio, struct tree_directories *directories,
-		struct provium_error *error)
+int busybox_add(struct cpio *cpio, struct names *names, struct provium_error *error)
 {
 	cleanup_close int fd = -1;
 	char list[LIST_SIZE];
@@ -211,13 +210,13 @@ int busybox_add(struct cpio *cpio, struct tree_directories *directories,
 	if (list_applets(program, list, error) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(directories_of_root); i++) {
-		if (tree_make_directory(cpio, directories, directories_of_root[i].path,
+		if (tree_make_directory(cpio, names, directories_of_root[i].path,
 					directories_of_root[i].mode, error) < 0)
 			return -1;
 	}
 	entry.size = (uint64_t)status.st_size;
 	if (content_add(cpio, &entry, fd, program, error) < 0 ||
-	    add_applets(cpio, directories, list, error) < 0 ||
+	    add_applets(cpio, names, list, error) < 0 ||
 	    cpio_add_bytes(cpio, "/etc/passwd", 0644, passwd, sizeof(passwd) - 1, error) < 0 ||
 	    cpio_add_bytes(cpio, "/etc/group", 0644, group, sizeof(group) - 1, error) < 0)
 		return -1;

@@ -8,8 +8,7 @@
 #include "shim/cpio.h"
 #include "shim/tree.h"
 
-int busybox_add(struct cpio *cpio, struct tree_directories *directories,
-		struct provium_error *error);
+int busybox_add(struct cpio *cpio, struct names *names, struct provium_error *error);
 
 /* Whether fd is a program of this architecture that asks for no interpreter. */
 bool busybox_is_static(int fd);

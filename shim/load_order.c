@@ -145,7 +145,7 @@ static int add_file(struct cpio *cpio, const char *directory, const char *path, 
 	return content_add_module(cpio, guest_path, host_path, error);
 }
 
-static int add_files(struct cpio *cpio, struct tree_directories *directories, const char *directory,
+static int add_files(struct cpio *cpio, struct names *names, const char *directory,
 		     const struct modules *modules, struct provium_error *error)
 {
 	char list[BOOT_MODULES_MAX * (BOOT_MODULE_NAME_MAX + 1)];
@@ -157,7 +157,7 @@ static int add_files(struct cpio *cpio, struct tree_directories *directories, co
 		return error_set(error, PROVIUM_INVALID, 0,
 				 "%zu modules to load, at most %d are possible", count,
 				 BOOT_MODULES_MAX);
-	if (tree_make_directory(cpio, directories, BOOT_MODULES_DIR, 0755, error) < 0)
+	if (tree_make_directory(cpio, names, BOOT_MODULES_DIR, 0755, error) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		char name[BOOT_MODULE_NAME_MAX];
@@ -171,7 +171,7 @@ static int add_files(struct cpio *cpio, struct tree_directories *directories, co
 			      error);
 }
 
-int load_order_add(struct cpio *cpio, struct tree_directories *directories, const char *modules_dir,
+int load_order_add(struct cpio *cpio, struct names *names, const char *modules_dir,
 		   const char *const *wanted, struct provium_error *error)
 {
 	cleanup_free char *dep = NULL, *builtin = NULL;
@@ -192,5 +192,5 @@ int load_order_add(struct cpio *cpio, struct tree_directories *directories, cons
 		return error_set(error, PROVIUM_HOST, ENOMEM, "cannot read %s", modules_dir);
 	if (choose(modules, modules_dir, wanted, builtin != NULL, error) < 0)
 		return -1;
-	return add_files(cpio, directories, modules_dir, modules, error);
+	return add_files(cpio, names, modules_dir, modules, error);
 }

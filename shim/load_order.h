@@ -9,7 +9,7 @@
  * Adds the modules of modules_dir that vsock over virtio takes, and those that `wanted` names
  * (NULL-terminated, or NULL), with what they depend on; none where the kernel has all built in.
  */
-int load_order_add(struct cpio *cpio, struct tree_directories *directories, const char *modules_dir,
+int load_order_add(struct cpio *cpio, struct names *names, const char *modules_dir,
 		   const char *const *wanted, struct provium_error *error);
 
 #endif

@@ -2,9 +2,10 @@
  * What a guest boots with is up to three parts, one behind the other, as the kernel reads them
  * (init/initramfs.c):
  *
- *   1. our archive: wrapper, agent, modules, the directories of everything else;
+ *   1. our archive: wrapper, agent, modules, and a userland where one is wanted;
  *   2. the user's initramfs, byte for byte;
- *   3. an archive with the user's files, so that they replace what the initramfs has.
+ *   3. an archive with the user's files, so that they replace what the initramfs has. It is made
+ *      knowing the directories and links of the initramfs.
  *
  * Ours are not compressed. In front of the user's, that matters: microcode and ACPI tables are
  * looked for while there is no decompressor yet, by going from header to header through all that is
@@ -51,11 +52,6 @@ static void free_cpio(struct cpio **cpio)
 	cpio_destroy(*cpio);
 }
 
-static void free_directories(struct tree_directories *directories)
-{
-	tree_directories_finish(directories);
-}
-
 static int open_initrd(const char *path, struct initrd *initrd, struct provium_error *error)
 {
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -67,15 +63,14 @@ static int open_initrd(const char *path, struct initrd *initrd, struct provium_e
 		return error_set(error, PROVIUM_INVALID, S_ISDIR(status.st_mode) ? EISDIR : 0,
 				 "initramfs %s is not a regular file", path);
 	initrd->size = (uint64_t)status.st_size;
-	if (initrd_check(fd, path, initrd->size, error) < 0)
+	if (initrd_check(fd, path, initrd->size, NULL, error) < 0)
 		return -1;
 	initrd->fd = steal_fd(&fd);
 	return 0;
 }
 
 /* Without a console device in its first root the kernel gives init no fds 0 to 2. */
-static int add_console(struct cpio *cpio, struct tree_directories *directories,
-		       struct provium_error *error)
+static int add_console(struct cpio *cpio, struct names *names, struct provium_error *error)
 {
 	struct cpio_entry console = {
 		.path = "/dev/console",
@@ -83,13 +78,13 @@ static int add_console(struct cpio *cpio, struct tree_directories *directories,
 		.device = makedev(5, 1),
 	};
 
-	if (tree_make_directory(cpio, directories, "/dev", 0755, error) < 0)
+	if (tree_make_directory(cpio, names, "/dev", 0755, error) < 0)
 		return -1;
 	return cpio_add(cpio, &console, error);
 }
 
-static int write_first(const struct provium_shim_options *options, int fd,
-		       struct tree_directories *directories, struct provium_error *error)
+static int write_first(const struct provium_shim_options *options, int fd, struct names *names,
+		       struct provium_error *error)
 {
 	cleanup(free_cpio) struct cpio *cpio = cpio_create(fd, error);
 
@@ -99,29 +94,25 @@ static int write_first(const struct provium_shim_options *options, int fd,
 			   (size_t)(embed_wrapper_end - embed_wrapper), error) < 0 ||
 	    cpio_add_bytes(cpio, BOOT_AGENT, 0755, embed_agent,
 			   (size_t)(embed_agent_end - embed_agent), error) < 0 ||
-	    add_console(cpio, directories, error) < 0)
+	    add_console(cpio, names, error) < 0)
 		return -1;
 	if (options->modules_dir &&
-	    load_order_add(cpio, directories, options->modules_dir, options->modules, error) < 0)
+	    load_order_add(cpio, names, options->modules_dir, options->modules, error) < 0)
 		return -1;
-	if (options->busybox && busybox_add(cpio, directories, error) < 0)
+	if (options->busybox && busybox_add(cpio, names, error) < 0)
 		return -1;
-	for (size_t i = 0; i < options->n_files; i++) {
-		if (tree_add_directories(cpio, directories, &options->files[i], error) < 0)
-			return -1;
-	}
 	return cpio_finish(steal_ptr(&cpio), error);
 }
 
-static int write_files(const struct provium_shim_options *options, int fd,
-		       const struct tree_directories *directories, struct provium_error *error)
+static int write_files(const struct provium_shim_options *options, int fd, struct names *names,
+		       struct provium_error *error)
 {
 	cleanup(free_cpio) struct cpio *cpio = cpio_create(fd, error);
 
 	if (!cpio)
 		return -1;
 	for (size_t i = 0; i < options->n_files; i++) {
-		if (tree_add_files(cpio, directories, &options->files[i], error) < 0)
+		if (tree_add(cpio, names, &options->files[i], error) < 0)
 			return -1;
 	}
 	return cpio_finish(steal_ptr(&cpio), error);
@@ -130,7 +121,7 @@ static int write_files(const struct provium_shim_options *options, int fd,
 int shim_write_fd(const struct provium_shim_options *options, int fd, struct provium_error *error)
 {
 	static const char zeros[CPIO_BLOCK + 4];
-	cleanup(free_directories) struct tree_directories directories = { 0 };
+	cleanup(names_finish) struct names names = { 0 };
 	struct initrd initrd = { .fd = -1 };
 	cleanup_close int initrd_fd = -1;
 
@@ -148,17 +139,20 @@ int shim_write_fd(const struct provium_shim_options *options, int fd, struct pro
 		return -1;
 	initrd_fd = initrd.fd;
 
-	if (write_first(options, fd, &directories, error) < 0)
+	if (write_first(options, fd, &names, error) < 0)
 		return -1;
 	if (initrd_fd >= 0 && content_copy(fd, initrd_fd, initrd.size, options->initrd, error) < 0)
 		return -1;
 	if (options->n_files == 0)
 		return 0;
 	if (initrd_fd >= 0 &&
+	    initrd_check(initrd_fd, options->initrd, initrd.size, &names, error) < 0)
+		return -1;
+	if (initrd_fd >= 0 &&
 	    content_write(fd, zeros, 4 + (CPIO_BLOCK - (initrd.size + 4) % CPIO_BLOCK) % CPIO_BLOCK,
 			  error) < 0)
 		return -1;
-	return write_files(options, fd, &directories, error);
+	return write_files(options, fd, &names, error);
 }
 
 /* What is no regular file (a pipe, /dev/stdout) is written to, and not replaced. */

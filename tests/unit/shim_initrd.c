@@ -122,7 +122,7 @@ static struct provium_error error;
 static int check_fd(int fd, uint64_t size)
 {
 	memset(&error, 0, sizeof(error));
-	return initrd_check(fd, "image", size, &error);
+	return initrd_check(fd, "image", size, NULL, &error);
 }
 
 /* Checks what the parts, one behind the other, are. */
@@ -162,6 +162,10 @@ static const struct {
 	{ { TEXT("\0\0\0\0"), EMPTY, FILE_ENTRY, EMPTY } },
 	{ { EMPTY, TEXT("\0"), BYTES(gzip) } },
 	{ { EMPTY, TEXT("\0\0\0\0\0") } },
+	/* Small compressed parts, one behind the other. */
+	{ { BYTES(xz_crc32), TEXT("\0\0\0\0"), BYTES(zstd) } },
+	{ { BYTES(zstd), TEXT("\0\0\0\0"), EMPTY } },
+	{ { BYTES(lz4), TEXT("\0\0\0\0\0\0\0"), EMPTY } },
 	/* What is behind something compressed is not looked at. */
 	{ { BYTES(gzip), TEXT("whatever") } },
 };
@@ -207,7 +211,9 @@ static const struct {
 	{ { TEXT("\0\0"), EMPTY }, "at byte 2" },
 	/* Compressions of something else, or of nothing. */
 	{ { TEXT("\x1f\x8b\x08\0garbage, garbage, garbage") }, "cannot decompress (gzip)" },
-	{ { TEXT("\x1f\x8b") }, "cannot decompress (gzip)" },
+	{ { TEXT("\x1f\x8b\x08") }, "cannot decompress (gzip)" },
+	{ { TEXT("\x1f\x8b") }, "beginning with 1f 8b" },
+	{ { BYTES(xz_crc32), TEXT("oops") }, "cannot decompress (xz)" },
 	{ { TEXT("\x28\xb5\x2f\xfd") }, "(zstd)" },
 	{ { TEXT("\x02\x21\x4c\x18") }, "(lz4)" },
 };

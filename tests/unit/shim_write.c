@@ -377,12 +377,12 @@ START_TEST(tree)
 	first = read_archive(0);
 	files = read_archive(first->end);
 
-	assert_entry(first, "opt", S_IFDIR | 0755, NULL);
-	assert_entry(first, "opt/t", S_IFDIR | 0750, NULL);
-	assert_entry(first, "opt/t/empty", S_IFDIR | 01777, NULL);
-	assert_entry(first, "opt/t/z", S_IFDIR | 0755, NULL);
-	ck_assert_uint_eq(first->count, 8);
+	ck_assert_uint_eq(first->count, 4);
 
+	assert_entry(files, "opt", S_IFDIR | 0755, NULL);
+	assert_entry(files, "opt/t", S_IFDIR | 0750, NULL);
+	assert_entry(files, "opt/t/empty", S_IFDIR | 01777, NULL);
+	assert_entry(files, "opt/t/z", S_IFDIR | 0755, NULL);
 	assert_entry(files, "opt/t/z/deep", S_IFREG | 0644, "deep");
 	assert_entry(files, "opt/t/program", S_IFREG | 04755, "#!");
 	assert_entry(files, "opt/t/nothing", S_IFREG | 0400, "");
@@ -391,7 +391,7 @@ START_TEST(tree)
 	assert_entry(files, "opt/t/pipe", S_IFIFO | 0622, NULL);
 	assert_entry(files, "opt/t/link", S_IFLNK | 0777, NULL);
 	ck_assert_str_eq(find(files, "opt/t/link")->target, "../nowhere");
-	ck_assert_uint_eq(files->count, 7);
+	ck_assert_uint_eq(files->count, 11);
 	for (size_t i = 1; i < files->count; i++)
 		ck_assert_str_lt(files->entries[i - 1].path, files->entries[i].path);
 	free_listing(first);
@@ -416,11 +416,13 @@ START_TEST(single_files)
 	assert_written(&options);
 	first = read_archive(0);
 	files = read_archive(first->end);
-	ck_assert_uint_eq(first->count, 6);
+	ck_assert_uint_eq(files->count, 5);
+	assert_entry(files, "a", S_IFDIR | 0755, NULL);
+	assert_entry(files, "a/b", S_IFDIR | 0755, NULL);
 	assert_entry(files, "a/b/c", S_IFREG | 0640, "file");
 	assert_entry(files, "a/b/d", S_IFREG | 0640, "file");
-	ck_assert_str_eq(files->entries[2].path, "a/b/c");
-	ck_assert_str_eq(files->entries[2].data, "other");
+	ck_assert_str_eq(files->entries[4].path, "a/b/c");
+	ck_assert_str_eq(files->entries[4].data, "other");
 	free_listing(first);
 	free_listing(files);
 }
@@ -465,6 +467,41 @@ END_TEST
 /* --------------------------------------------------------------------------------------------- */
 /* With an initramfs */
 
+static void add_to_image(struct archive *archive, const char *path, mode_t mode, const char *target)
+{
+	struct archive_entry *entry = archive_entry_new();
+
+	archive_entry_set_pathname(entry, path);
+	archive_entry_set_mode(entry, mode);
+	archive_entry_set_size(entry, 0);
+	if (target)
+		archive_entry_set_symlink(entry, target);
+	ck_assert_int_eq(archive_write_header(archive, entry), ARCHIVE_OK);
+	archive_entry_free(entry);
+}
+
+/* An initramfs with the kinds of links that distributions have, in "initrd". */
+static void make_image(int (*filter)(struct archive *))
+{
+	struct archive *archive = archive_write_new();
+
+	archive_write_set_format_cpio_newc(archive);
+	ck_assert_int_eq(filter(archive), ARCHIVE_OK);
+	ck_assert_int_eq(archive_write_open_filename(archive, at("initrd")), ARCHIVE_OK);
+	add_to_image(archive, ".", S_IFDIR | 0755, NULL);
+	add_to_image(archive, "usr", S_IFDIR | 0755, NULL);
+	add_to_image(archive, "./usr/lib", S_IFDIR | 0755, NULL);
+	add_to_image(archive, "lib", S_IFLNK | 0777, "usr/lib");
+	add_to_image(archive, "lib/deep", S_IFDIR | 0700, NULL);
+	add_to_image(archive, "/usr/lib64", S_IFLNK | 0777, "./../../lib");
+	add_to_image(archive, "loop", S_IFLNK | 0777, "loop");
+	add_to_image(archive, "once", S_IFLNK | 0777, "usr");
+	add_to_image(archive, "once", S_IFREG | 0644, NULL);
+	add_to_image(archive, "top", S_IFLNK | 0777, "/");
+	ck_assert_int_eq(archive_write_close(archive), ARCHIVE_OK);
+	archive_write_free(archive);
+}
+
 /* Reads all of a file, of size bytes, into size + 2 * CPIO_BLOCK bytes that are zero behind it. */
 static char *read_whole(const char *name, size_t *size)
 {
@@ -501,7 +538,7 @@ START_TEST(initramfs_between)
 	if (padding < 4)
 		padding += CPIO_BLOCK;
 	make_text("file", "file");
-	make_compressed("initrd", "070701 and so on", archive_write_add_filter_gzip);
+	make_image(archive_write_add_filter_gzip);
 	ck_assert_int_eq(truncate(at("initrd"), (off_t)(4 * CPIO_BLOCK + image_ends[_i])), 0);
 	assert_written(&options);
 
@@ -520,6 +557,126 @@ START_TEST(initramfs_between)
 }
 END_TEST
 
+/* Where files go, and which directories are made for them, when the image has links. */
+static const struct {
+	const char *guest_path;
+	/* "made file", of "made/" and the rest as in the archive. */
+	const char *entries;
+} places[] = {
+	{ "/usr/file", "usr/file" },
+	{ "/lib/file", "usr/lib/file" },
+	{ "/lib/new/er/file", "usr/lib/new/ usr/lib/new/er/ usr/lib/new/er/file" },
+	/* A directory that is there keeps its mode. */
+	{ "/lib/deep/file", "usr/lib/deep/file" },
+	{ "/usr/lib64/x/file", "usr/lib/x/ usr/lib/x/file" },
+	/* A link in the file's own place is replaced. */
+	{ "/lib", "lib" },
+	{ "/once/file", "once/ once/file" },
+	{ "/top/top/file", "file" },
+	{ "/none/file", "none/ none/file" },
+};
+
+START_TEST(places_in_image)
+{
+	const struct provium_file file = { .guest_path = places[_i].guest_path,
+					   .host_path = at("file") };
+	const struct provium_shim_options options = {
+		.initrd = at("initrd"),
+		.files = &file,
+		.n_files = 1,
+	};
+	static int (*const filters[])(struct archive *) = {
+		archive_write_add_filter_none,
+		archive_write_add_filter_gzip,
+		archive_write_add_filter_zstd,
+	};
+
+	make_text("file", "file");
+	for (size_t i = 0; i < ARRAY_SIZE(filters); i++) {
+		char found[256] = "";
+		struct listing *first, *files;
+		struct stat image;
+
+		make_image(filters[i]);
+		assert_written(&options);
+		first = read_archive(0);
+		ck_assert_int_eq(stat(at("initrd"), &image), 0);
+		files = read_archive((first->end + (uint64_t)image.st_size + 4 + CPIO_BLOCK - 1) /
+				     CPIO_BLOCK * CPIO_BLOCK);
+		for (size_t j = 0; j < files->count; j++)
+			snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%s%s",
+				 j > 0 ? " " : "", files->entries[j].path,
+				 S_ISDIR(files->entries[j].mode) ? "/" : "");
+		ck_assert_str_eq(found, places[_i].entries);
+		free_listing(first);
+		free_listing(files);
+	}
+}
+END_TEST
+
+START_TEST(no_place_in_image)
+{
+	const struct provium_file file = { .guest_path = "/loop/file", .host_path = at("file") };
+	const struct provium_file root = { .guest_path = "/top", .host_path = at("tree") };
+	struct provium_shim_options options = {
+		.initrd = at("initrd"),
+		.files = &file,
+		.n_files = 1,
+	};
+
+	make_text("file", "file");
+	make_tree();
+	make_image(archive_write_add_filter_gzip);
+	assert_fails(&options, PROVIUM_INVALID, "'/loop/file': Too many levels");
+	options.files = &root;
+	assert_fails(&options, PROVIUM_INVALID, "'/top' leads to the root");
+}
+END_TEST
+
+/* A tree goes into the directory that is there, also through a link. */
+START_TEST(tree_in_image)
+{
+	const struct provium_file file = { .guest_path = "/lib", .host_path = at("tree") };
+	const struct provium_shim_options options = {
+		.initrd = at("initrd"),
+		.files = &file,
+		.n_files = 1,
+	};
+	struct listing *first, *files;
+	struct stat image;
+
+	make_tree();
+	make_image(archive_write_add_filter_gzip);
+	assert_written(&options);
+	first = read_archive(0);
+	ck_assert_int_eq(stat(at("initrd"), &image), 0);
+	files = read_archive((first->end + (uint64_t)image.st_size + 4 + CPIO_BLOCK - 1) /
+			     CPIO_BLOCK * CPIO_BLOCK);
+	ck_assert_ptr_null(find(files, "lib"));
+	ck_assert_ptr_null(find(files, "usr/lib"));
+	assert_entry(files, "usr/lib/z", S_IFDIR | 0755, NULL);
+	assert_entry(files, "usr/lib/z/deep", S_IFREG | 0644, "deep");
+	free_listing(first);
+	free_listing(files);
+}
+END_TEST
+
+/* What can only be seen by reading all of it. */
+START_TEST(image_damaged_behind_its_beginning)
+{
+	const struct provium_file file = { .guest_path = "/f", .host_path = at("file") };
+	struct provium_shim_options options = { .initrd = at("initrd") };
+
+	make_text("file", "file");
+	make_compressed("initrd", "070701 and so on", archive_write_add_filter_gzip);
+	assert_written(&options);
+	ck_assert_int_eq(unlink(at("out")), 0);
+	options.files = &file;
+	options.n_files = 1;
+	assert_fails(&options, PROVIUM_INVALID, "is cut off");
+}
+END_TEST
+
 /* Without files the image ends as the user's does. */
 START_TEST(initramfs_last)
 {
@@ -527,7 +684,7 @@ START_TEST(initramfs_last)
 	struct listing *first;
 	struct stat image, status;
 
-	make_compressed("initrd", "070701 and so on", archive_write_add_filter_gzip);
+	make_image(archive_write_add_filter_gzip);
 	assert_written(&options);
 	first = read_archive(0);
 	ck_assert_int_eq(stat(at("initrd"), &image), 0);
@@ -723,6 +880,10 @@ int main(void)
 	tcase_add_test(tests, single_files);
 	tcase_add_loop_test(tests, files_refused, 0, (int)ARRAY_SIZE(bad_files));
 	tcase_add_loop_test(tests, initramfs_between, 0, (int)ARRAY_SIZE(image_ends));
+	tcase_add_loop_test(tests, places_in_image, 0, (int)ARRAY_SIZE(places));
+	tcase_add_test(tests, no_place_in_image);
+	tcase_add_test(tests, tree_in_image);
+	tcase_add_test(tests, image_damaged_behind_its_beginning);
 	tcase_add_test(tests, initramfs_last);
 	tcase_add_test(tests, initramfs_refused);
 	tcase_add_test(tests, busybox);
