@@ -286,11 +286,6 @@ bool connection_congested(const struct connection *connection)
 	return connection->congested;
 }
 
-size_t connection_queued(const struct connection *connection)
-{
-	return connection->queue.bytes;
-}
-
 static void judge_congestion(struct connection *connection)
 {
 	if (!connection->congested && connection->queue.bytes > QUEUE_HIGH) {

@@ -60,9 +60,6 @@ void connection_send_buffer(struct connection *connection, struct buffer *buffer
 /* Whether more has been queued than the peer reads: produce nothing until drained() comes. */
 bool connection_congested(const struct connection *connection);
 
-/* Bytes in the queue. */
-size_t connection_queued(const struct connection *connection);
-
 /*
  * Closes in an orderly way: what is queued is sent, then our sending side is shut, then the peer's
  * end is waited for, so that it surely gets what was sent. linger_ms: how long each may take

@@ -94,18 +94,21 @@ IN_CHILD static bool restore_oom_score(const struct loop *loop)
 	return fd >= 0 && write(fd, loop->oom_score_adj, length) == (ssize_t)length;
 }
 
-/* The guest's own /dev/null, as it is now; where there is none, ours. */
+/*
+ * The guest's own /dev/null, as it is now; where there is none, ours. Not close-on-exec: it may be
+ * 0 already, which dup2 then leaves as it is, and what is above 2 is closed with all others.
+ */
 IN_CHILD static int open_stdin(const struct child_start *start)
 {
 	int fd = start->request->fds[0];
 
 	if (fd >= 0)
 		return fd;
-	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fd = open("/dev/null", O_RDONLY);
 	return fd >= 0 ? fd : start->loop->null_fd;
 }
 
-/* None of the sources is below 3, so none is overwritten and each loses its close-on-exec. */
+/* None of the pipes' ends is below 3: none is overwritten, and each loses its close-on-exec. */
 IN_CHILD static bool set_fds(const struct child_start *start)
 {
 	int fd = dup2(start->request->fds[1], 1) < 0 ? -1 : dup2(start->request->fds[2], 2);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent_harness.h"
+#include "common/cleanup.h"
 #include "common/util.h"
 #include "proto/limits.h"
 #include "unit.h"
@@ -108,14 +109,25 @@ END_TEST
 
 START_TEST(restored_limits)
 {
+	int proc = -1, dev = -1;
+
 	agent_config.restore_nofile = true;
 	agent_config.nofile = (struct rlimit){ 123, 456 };
 	agent_config.restore_oom_score_adj = true;
 	agent_config.oom_score_adj = 321;
+	/* Through the folders' fds, and by their names. */
+	if (_i) {
+		proc = agent_config.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		dev = agent_config.dev_fd = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		ck_assert(proc >= 0 && dev >= 0);
+	}
 	agent_start_connected();
 	client_run(&client, "ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj", &outcome);
 	outcome_expect(&outcome, "123\n456\n321\n", "");
+	ck_assert_uint_gt(client_info(&client).open_fds, 5);
 	agent_stop_connected();
+	close_fd(proc);
+	close_fd(dev);
 }
 END_TEST
 
@@ -264,6 +276,36 @@ START_TEST(closed_streams)
 }
 END_TEST
 
+/* A test may have closed them in the agent: what the agent opens then must not end up there. */
+START_TEST(agent_without_standard_fds)
+{
+	int kept[3];
+
+	for (int fd = 0; fd < 3; fd++) {
+		kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+		close(fd);
+	}
+	client_run(&client, "echo out; echo err >&2; cat", &outcome);
+	for (int fd = 0; fd < 3; fd++) {
+		ck_assert_int_eq(dup2(kept[fd], fd), fd);
+		close(kept[fd]);
+	}
+	outcome_expect(&outcome, "out\n", "err\n");
+}
+END_TEST
+
+/* Somebody else has waited for it: that it has ended is all that is known. */
+START_TEST(status_that_is_gone)
+{
+	signal(SIGCHLD, SIG_IGN);
+	client_run(&client, "echo out; exit 5", &outcome);
+	signal(SIGCHLD, SIG_DFL);
+	outcome_expect(&outcome, "out\n", "");
+	ck_assert_int_eq(outcome.result.outcome, PROVIUM__V1__OUTCOME__OUTCOME_EXITED);
+	ck_assert(!outcome.result.has_exit_code && !outcome.result.has_signal);
+}
+END_TEST
+
 static Suite *exec_suite(void)
 {
 	Suite *suite = suite_create("agent: commands");
@@ -271,7 +313,7 @@ static Suite *exec_suite(void)
 	TCase *connected = unit_counted_case("connected");
 
 	tcase_add_checked_fixture(alone, NULL, finish);
-	tcase_add_test(alone, restored_limits);
+	tcase_add_loop_test(alone, restored_limits, 0, 2);
 	suite_add_tcase(suite, alone);
 
 	tcase_add_checked_fixture(connected, agent_start_connected, agent_stop_connected);
@@ -292,6 +334,8 @@ static Suite *exec_suite(void)
 	tcase_add_test(connected, limited_output);
 	tcase_add_test(connected, no_output);
 	tcase_add_test(connected, closed_streams);
+	tcase_add_test(connected, agent_without_standard_fds);
+	tcase_add_test(connected, status_that_is_gone);
 	tcase_set_timeout(connected, 60);
 	suite_add_tcase(suite, connected);
 	return suite;

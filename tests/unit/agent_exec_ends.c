@@ -1,4 +1,5 @@
 /* How commands end: by themselves, by a limit, by CANCEL, by signals, with their connection. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,76 @@ START_TEST(pipes_held_for_a_moment)
 }
 END_TEST
 
+/* Between the leader's end and that of its pipes there is nobody to signal; the group is not ours.
+ */
+START_TEST(signal_after_the_end)
+{
+	bool gone = false;
+
+	/* There are 100 ms for it: on a busy machine that may be missed. */
+	for (int tries = 0; tries < 50 && !gone; tries++) {
+		uint32_t id = client_shell(&client, "sleep 5 & echo $$; exit 0"), number;
+		pid_t leader = atoi(expect_output(&client));
+		const Provium__V1__Message *message;
+
+		while (is_running(leader))
+			usleep(1000);
+		number = send_signal(id, SIGTERM, tries % 2);
+		message = client_receive(&client);
+		ck_assert_ptr_nonnull(message);
+		gone = message->id == number && message->body_case == BODY(ERROR) &&
+		       message->error->code == CODE(OS) && message->error->os_errno == ESRCH;
+		client_receive(&client);
+	}
+	ck_assert(gone);
+}
+END_TEST
+
+/* CANCEL then ends the waiting, and changes nothing of how it ended. */
+START_TEST(cancel_after_the_end)
+{
+	bool ended = false;
+
+	for (int tries = 0; tries < 50 && !ended; tries++) {
+		uint32_t id = client_shell(&client, "sleep 5 & echo $$; exit 4"), last;
+		pid_t leader = atoi(expect_output(&client));
+		const Provium__V1__Message *message;
+
+		while (is_running(leader))
+			usleep(1000);
+		last = client_cancel(&client, id);
+		message = client_expect(&client, BODY(EXEC_RESULT));
+		ck_assert_int_eq(message->exec_result->outcome,
+				 PROVIUM__V1__OUTCOME__OUTCOME_EXITED);
+		ck_assert_uint_eq(message->exec_result->exit_code, 4);
+		ck_assert(message->exec_result->pipes_held);
+		message = client_receive(&client);
+		ck_assert_ptr_nonnull(message);
+		ck_assert_uint_eq(message->id, last);
+		ended = message->body_case == BODY(OK);
+	}
+	ck_assert(ended);
+}
+END_TEST
+
+/* However many daemons there are, the fds that wait for their ends are bounded. */
+START_TEST(many_pipes_held)
+{
+	enum {
+		COUNT = 150
+	};
+	uint32_t fds = client_info(&client).open_fds;
+
+	for (int i = 0; i < COUNT; i++)
+		client_shell(&client, "sleep 3 & exit 0");
+	for (int i = 0; i < COUNT; i++)
+		ck_assert(client_expect(&client, BODY(EXEC_RESULT))->exec_result->pipes_held);
+	ck_assert_uint_le(client_info(&client).open_fds, fds + 256);
+	ck_assert_uint_ge(client_info(&client).open_fds, fds + 200);
+	eventually(client_info(&client).open_fds == fds);
+}
+END_TEST
+
 START_TEST(connection_ends)
 {
 	struct client other;
@@ -332,6 +403,9 @@ static Suite *ends_suite(void)
 	tcase_add_test(tcase, many_at_once);
 	tcase_add_test(tcase, quick_beside_slow);
 	tcase_add_test(tcase, one_after_another);
+	tcase_add_test(tcase, signal_after_the_end);
+	tcase_add_test(tcase, cancel_after_the_end);
+	tcase_add_test(tcase, many_pipes_held);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;

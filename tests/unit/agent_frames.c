@@ -259,6 +259,44 @@ START_TEST(id_in_flight)
 }
 END_TEST
 
+/* The same beside the body, where a later version may put something. */
+START_TEST(unknown_field_beside_the_body)
+{
+	/* id 6, field 49 set to 1, PING. */
+	static const uint8_t frame[] = { 8, 0, 0, 0, 0x80, 0x01, 6, 0x88, 0x03, 1, 0x6a, 0 };
+
+	client_send_bytes(&client, frame, sizeof(frame));
+	client_expect_error(&client, 6, CODE(UNSUPPORTED), "PING: field 49");
+	client_ping(&client);
+}
+END_TEST
+
+/* Too large decoded, and nobody knows for which request. */
+START_TEST(decoder_limit_without_id)
+{
+	enum {
+		COUNT = 1000000
+	};
+	cleanup_free uint8_t *frame = malloc(FRAME_HEADER + 16 + (size_t)2 * COUNT);
+	size_t inner = (size_t)2 * COUNT;
+	size_t size = FRAME_HEADER;
+
+	ck_assert_ptr_nonnull(frame);
+	frame[size++] = 0x2a;
+	for (; inner > 0x7f; inner >>= 7)
+		frame[size++] = (uint8_t)(inner & 0x7f) | 0x80;
+	frame[size++] = (uint8_t)inner;
+	for (int i = 0; i < COUNT; i++) {
+		frame[size++] = 0x0a;
+		frame[size++] = 0;
+	}
+	frame_put_header(frame, (uint32_t)(size - FRAME_HEADER));
+	client_send_bytes(&client, frame, size);
+	client_expect_error(&client, 0, CODE(LIMIT), "too large decoded");
+	client_expect_end(&client);
+}
+END_TEST
+
 static Suite *frames_suite(void)
 {
 	Suite *suite = suite_create("agent: frames");
@@ -277,6 +315,8 @@ static Suite *frames_suite(void)
 	tcase_add_test(tcase, unknown_field);
 	tcase_add_test(tcase, decoder_limit);
 	tcase_add_test(tcase, id_in_flight);
+	tcase_add_test(tcase, unknown_field_beside_the_body);
+	tcase_add_test(tcase, decoder_limit_without_id);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;

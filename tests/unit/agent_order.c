@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/session.h"
@@ -146,6 +147,26 @@ START_TEST(too_much_is_waiting)
 }
 END_TEST
 
+START_TEST(too_much_is_waiting_of_others)
+{
+	enum {
+		SIZE = PROVIUM_MAX_FRAME - 100
+	};
+	cleanup_free char *name = malloc(SIZE + 1);
+	uint32_t first = send_write(file_path, &plain_write), second, third;
+
+	ck_assert_ptr_nonnull(name);
+	memset(name, 'a', SIZE);
+	name[SIZE] = '\0';
+	second = send_read(&client, name, &plain_read);
+	third = send_read(&client, name, &plain_read);
+	client_expect_error(&client, third, CODE(LIMIT), "READ_FILE: too much is waiting");
+	send_data(first, NULL, 0, true);
+	expect_written(first, 0);
+	client_expect_os_error(&client, second, ENAMETOOLONG, "");
+}
+END_TEST
+
 START_TEST(too_many_requests)
 {
 	uint32_t first = send_write(file_path, &plain_write);
@@ -192,6 +213,7 @@ static Suite *order_suite(void)
 	tcase_add_test(tcase, too_much_is_waiting);
 	tcase_add_test(tcase, too_many_requests);
 	tcase_add_test(tcase, order_is_per_connection);
+	tcase_add_test(tcase, too_much_is_waiting_of_others);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -227,6 +227,30 @@ START_TEST(half_closed_behind_unread_output)
 }
 END_TEST
 
+/* One that has ended its side and reads nothing does not stay for ever. */
+START_TEST(half_closed_and_never_read)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+	static uint8_t payload[PROVIUM_MAX_PING];
+	uint64_t start = monotonic_ns();
+
+	message.body_case = BODY(PING);
+	message.ping = &ping;
+	ping.has_payload = true;
+	ping.payload = (ProtobufCBinaryData){ sizeof(payload), payload };
+	/* More than the socket takes, and less than makes it congested. */
+	for (int i = 0; i < 10; i++) {
+		message.has_id = false;
+		client_send(&slow, &message);
+	}
+	eventually(queued() > KIB(64));
+	shutdown(slow.fd, SHUT_WR);
+	eventually(client_info(&client).connections == 1);
+	ck_assert_uint_ge((monotonic_ns() - start) / 1000000, CLOSING_LINGER - 100);
+}
+END_TEST
+
 START_TEST(many_pings)
 {
 	enum {
@@ -317,6 +341,7 @@ static Suite *pressure_suite(void)
 	tcase_add_test(tcase, many_pings);
 	tcase_add_test(tcase, much_data);
 	tcase_add_test(tcase, turns);
+	tcase_add_test(tcase, half_closed_and_never_read);
 	tcase_set_timeout(tcase, 120);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -122,6 +122,7 @@ END_TEST
 /* What gives nothing now is waited for, and others are not kept waiting. */
 START_TEST(read_fifo)
 {
+	Provium__V1__ReadFile options = PROVIUM__V1__READ_FILE__INIT;
 	uint32_t id;
 	int fd;
 
@@ -137,6 +138,9 @@ START_TEST(read_fifo)
 	ck_assert_uint_eq(client_expect(&client, BODY(FILE_DATA))->file_data->offset, 3);
 	close(fd);
 	ck_assert_uint_eq(client_expect(&client, BODY(OK))->id, id);
+	options.has_offset = true;
+	options.offset = 5;
+	client_expect_os_error(&client, send_read(&client, file_path, &options), ESPIPE, file_path);
 }
 END_TEST
 

@@ -284,6 +284,26 @@ START_TEST(unanswered_at_the_end)
 }
 END_TEST
 
+/* All commands together have a limit, too. */
+START_TEST(held_for_all)
+{
+	enum {
+		COUNT = SESSION_MAX_INPUT / PROVIUM_STDIN_WINDOW
+	};
+	static uint8_t data[PROVIUM_STDIN_WINDOW];
+	uint32_t command = 0;
+
+	for (int i = 0; i < COUNT; i++) {
+		command = start("sleep 1000");
+		send_stdin(command, data, sizeof(data), false);
+	}
+	client_ping(&client);
+	command = start("sleep 1000");
+	client_expect_error(&client, send_stdin(command, data, sizeof(data), false), CODE(LIMIT),
+			    "are held");
+}
+END_TEST
+
 START_TEST(cannot_be_cancelled)
 {
 	static uint8_t data[KIB(100)];
@@ -377,6 +397,7 @@ static Suite *stdin_suite(void)
 	tcase_add_test(tcase, connection_ends);
 	tcase_add_test(tcase, through_and_back);
 	tcase_add_test(tcase, bytes_with_another_kind);
+	tcase_add_test(tcase, held_for_all);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -1,6 +1,7 @@
 /* WRITE_FILE: content, modes, owners, places, atomic ones, and every way in which it fails. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -334,6 +335,67 @@ START_TEST(write_fifo)
 }
 END_TEST
 
+/* What a pipe has taken late is acknowledged then; the end may come by itself. */
+START_TEST(write_fifo_in_parts)
+{
+	Provium__V1__WriteFile options = PROVIUM__V1__WRITE_FILE__INIT;
+	cleanup_free uint8_t *data = calloc(1, PROVIUM_CHUNK);
+	uint32_t id;
+	int fd;
+
+	ck_assert_int_eq(mkfifo(file_path, 0600), 0);
+	fd = open(file_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	options.has_offset = true;
+	options.offset = 5;
+	client_expect_os_error(&client, send_write(file_path, &options), ESPIPE, file_path);
+	id = send_write(file_path, &plain_write);
+	send_data(id, data, PROVIUM_CHUNK, false);
+	client_ping(&client);
+	for (size_t received = 0; received < PROVIUM_CHUNK;) {
+		ssize_t count = read(fd, data, PROVIUM_CHUNK);
+
+		received += count > 0 ? (size_t)count : 0;
+		usleep(count > 0 ? 0 : 1000);
+	}
+	ck_assert_uint_eq(client_expect(&client, BODY(WRITE_ACK))->write_ack->bytes, PROVIUM_CHUNK);
+	/* The end behind what the pipe has no room for. */
+	send_data(id, data, PROVIUM_CHUNK, false);
+	send_data(id, NULL, 0, true);
+	client_ping(&client);
+	for (size_t received = 0; received < PROVIUM_CHUNK;) {
+		ssize_t count = read(fd, data, PROVIUM_CHUNK);
+
+		received += count > 0 ? (size_t)count : 0;
+		usleep(count > 0 ? 0 : 1000);
+	}
+	expect_written(id, (uint64_t)2 * PROVIUM_CHUNK);
+	close(fd);
+}
+END_TEST
+
+/* As open(2) does: a dangling symbolic link is followed, an atomic write replaces it. */
+START_TEST(write_symbolic_links)
+{
+	Provium__V1__WriteFile options = PROVIUM__V1__WRITE_FILE__INIT;
+	char target[256];
+	struct stat status;
+
+	snprintf(target, sizeof(target), "%s", test_path("target"));
+	ck_assert_int_eq(symlink(target, file_path), 0);
+	write_pattern(&plain_write, 0, 100);
+	ck_assert(holds_pattern(target, 0, 100));
+	ck_assert_uint_eq(mode_of(target), 0644);
+	options.has_atomic = true;
+	options.atomic = true;
+	write_pattern(&options, 0, 50);
+	ck_assert(holds_pattern(target, 0, 100));
+	ck_assert(holds_pattern(file_path, 0, 50));
+	ck_assert_int_eq(lstat(file_path, &status), 0);
+	ck_assert(S_ISREG(status.st_mode));
+}
+END_TEST
+
 START_TEST(write_fifo_past_the_window)
 {
 	cleanup_free uint8_t *data = calloc(1, PROVIUM_CHUNK);
@@ -390,6 +452,8 @@ static Suite *write_file_suite(void)
 	tcase_add_test(tcase, write_fifo);
 	tcase_add_test(tcase, write_fifo_past_the_window);
 	tcase_add_test(tcase, write_fifo_without_reader);
+	tcase_add_test(tcase, write_fifo_in_parts);
+	tcase_add_test(tcase, write_symbolic_links);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;
