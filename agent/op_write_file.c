@@ -154,7 +154,10 @@ static size_t write_some(struct file_write *write, const uint8_t *data, size_t s
 	while (done < size) {
 		ssize_t count = os_write(write->fd, data + done, size - done);
 
-		if (count < 0)
+		/* No file should say 0; one that does would keep us here for ever. */
+		if (count == 0)
+			errno = EIO;
+		if (count <= 0)
 			break;
 		done += (size_t)count;
 	}
