@@ -34,6 +34,12 @@
 
 #define CHILD_STACK_SIZE KIB(64)
 
+/*
+ * What the child runs. It never returns, so AddressSanitizer would take its frames for living ones
+ * in the next child's stack, which may be at the same place.
+ */
+#define CHILD_CODE       __attribute__((no_sanitize("address")))
+
 /* A process that the kernel cannot end for so long (a disk that hangs) is left to it. */
 #define KILL_TIMEOUT_MS  10000
 
@@ -50,14 +56,14 @@ struct start {
 	int failed_errno;
 };
 
-static _Noreturn void fail(struct start *start, const char *step)
+CHILD_CODE static _Noreturn void fail(struct start *start, const char *step)
 {
 	start->failed_step = step;
 	start->failed_errno = errno;
 	_exit(127);
 }
 
-static void reset_signals(void)
+CHILD_CODE static void reset_signals(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
 
@@ -68,7 +74,7 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
 
-static int child(void *arg)
+CHILD_CODE static int child(void *arg)
 {
 	struct start *start = arg;
 	int null_fd;
