@@ -189,11 +189,10 @@ static int join(const struct string_list *list, char **joined, struct provium_er
 }
 
 static int boot_kernel(const struct run_options *given, const struct kernel_choice *kernel,
-		       const struct interrupts *interrupts, struct provium_vm **vm,
-		       struct provium_error *error)
+		       const struct interrupts *interrupts, struct status_line *line,
+		       struct provium_vm **vm, struct provium_error *error)
 {
 	cleanup_free char *append = NULL;
-	struct status_line *line;
 	struct provium_vm_options vm_options = {
 		.kernel = kernel->kernel,
 		.modules_dir = kernel->modules,
@@ -214,22 +213,17 @@ static int boot_kernel(const struct run_options *given, const struct kernel_choi
 		.cancel_fd = interrupts->fd,
 		.on_notice = status_line_notice,
 		.on_phase = status_line_phase,
+		.user = line,
 	};
-	int result;
 
 	if (join(&given->append, &append, error) < 0)
 		return -1;
-	if (status_line_start(&line, error) < 0)
-		return -1;
 	vm_options.append = append;
-	vm_options.user = line;
-	result = provium_vm_boot(&vm_options, vm, error);
-	status_line_stop(line);
-	return result;
+	return provium_vm_boot(&vm_options, vm, error);
 }
 
 static int boot(const struct run_options *given, const struct interrupts *interrupts,
-		struct provium_vm **vm, struct provium_error *error)
+		struct status_line *line, struct provium_vm **vm, struct provium_error *error)
 {
 	cleanup(kernel_choice_finish) struct kernel_choice kernel = { 0 };
 	struct utsname host;
@@ -245,7 +239,7 @@ static int boot(const struct run_options *given, const struct interrupts *interr
 	uname(&host);
 	if (kernel_choose(&request, &kernel, error) < 0)
 		return -1;
-	return boot_kernel(given, &kernel, interrupts, vm, error);
+	return boot_kernel(given, &kernel, interrupts, line, vm, error);
 }
 
 static bool has_writable_disk(const struct disk_list *disks)
@@ -292,13 +286,18 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 	};
 	struct provium_exec_result result;
 	struct interrupts interrupts;
+	struct status_line *line = NULL;
 	struct provium_vm *vm;
 	bool broken_pipe = false;
 	int status;
 
 	if (interrupts_init(&interrupts, given->timeout_ms, error) < 0)
 		return -1;
-	status = boot(given, &interrupts, &vm, error);
+	status = status_line_start(&line, error);
+	if (status == 0) {
+		status = boot(given, &interrupts, line, &vm, error);
+		status_line_stop(line);
+	}
 	if (status == 0) {
 		status = session_run(provium_vm_connection(vm), &session, &interrupts, &result,
 				     &broken_pipe, error);
@@ -306,6 +305,7 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 			status = exit_status(&result);
 		status = stop(given, vm, status, &interrupts, error);
 	}
+	status_line_free(line);
 	return command_end(status, error, broken_pipe, &interrupts);
 }
 

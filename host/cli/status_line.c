@@ -76,7 +76,7 @@ int status_line_start(struct status_line **started, struct provium_error *error)
 		errno = pthread_create(&line->thread, NULL, run, line);
 		if (errno) {
 			cli_fail_errno(error, "status line");
-			status_line_stop(line);
+			status_line_free(line);
 			return -1;
 		}
 		line->drawing = true;
@@ -87,14 +87,20 @@ int status_line_start(struct status_line **started, struct provium_error *error)
 
 void status_line_stop(struct status_line *line)
 {
-	if (!line)
-		return;
 	pthread_mutex_lock(&line->lock);
 	line->stopping = true;
 	pthread_cond_signal(&line->changed);
 	pthread_mutex_unlock(&line->lock);
 	if (line->drawing)
 		pthread_join(line->thread, NULL);
+	line->drawing = false;
+}
+
+void status_line_free(struct status_line *line)
+{
+	if (!line)
+		return;
+	status_line_stop(line);
 	pthread_cond_destroy(&line->changed);
 	pthread_mutex_destroy(&line->lock);
 	free(line);

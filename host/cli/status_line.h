@@ -13,8 +13,12 @@ struct status_line;
 /* Signals must have been held back (interrupts_init): the line's thread must not get them. */
 int status_line_start(struct status_line **started, struct provium_error *error);
 
-/* Erases the line and releases. NULL is allowed. */
+/* Erases the line for good. The callbacks may still be called: notices come while the guest runs.
+ */
 void status_line_stop(struct status_line *line);
+
+/* Stops it and releases. NULL is allowed. */
+void status_line_free(struct status_line *line);
 
 /* Callbacks of struct provium_vm_options; user is the status_line. */
 void status_line_phase(void *user, const char *text);
