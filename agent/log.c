@@ -112,37 +112,20 @@ static bool take_token(void)
 }
 
 /* One write is one record; what a terminal could obey is not passed on. */
-static void write_line(const char *kmsg_prefix, const char *prefix, const char *format,
-		       va_list arguments) __attribute__((format(printf, 3, 0)));
-
-static void write_line(const char *kmsg_prefix, const char *prefix, const char *format,
-		       va_list arguments)
+static void write_line(const char *kmsg_prefix, const char *prefix, const char *text)
 {
 	char line[TEXT_MAX + 2];
-	int head, body;
-	size_t length;
+	int length =
+		snprintf(line, TEXT_MAX, "%s%s%s", log_state.kmsg ? kmsg_prefix : "", prefix, text);
 
-	head = snprintf(line, TEXT_MAX, "%s%s", log_state.kmsg ? kmsg_prefix : "", prefix);
-	body = vsnprintf(line + head, (size_t)(TEXT_MAX - head), format, arguments);
-	length = (size_t)head + (size_t)MIN(MAX(body, 0), TEXT_MAX - head - 1);
-	for (size_t i = 0; i < length; i++) {
+	length = MIN(MAX(length, 0), TEXT_MAX - 1);
+	for (int i = 0; i < length; i++) {
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	}
 	line[length++] = '\n';
 	/* Nobody is left who could be told. */
-	(void)!write(log_state.fd, line, length);
-}
-
-static void write_dropped(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void write_dropped(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	write_line(levels[LEVEL_WARN].kmsg_prefix, "provium-agent: ", format, arguments);
-	va_end(arguments);
+	(void)!write(log_state.fd, line, (size_t)length);
 }
 
 static void log_line(enum log_level level, const char *format, va_list arguments)
@@ -150,22 +133,25 @@ static void log_line(enum log_level level, const char *format, va_list arguments
 
 static void log_line(enum log_level level, const char *format, va_list arguments)
 {
-	char prefix[64];
+	char text[TEXT_MAX], prefix[64];
 
 	if (level > log_state.level)
 		return;
+	vsnprintf(text, sizeof(text), format, arguments);
 	if (!take_token()) {
 		log_state.dropped++;
 		return;
 	}
 	/* Costs a token of its own: next time if there is none. */
 	if (log_state.dropped > 0 && take_token()) {
-		write_dropped("%u lines before this one were dropped", log_state.dropped);
+		snprintf(prefix, sizeof(prefix),
+			 "provium-agent: %u lines before this one were dropped", log_state.dropped);
+		write_line(levels[LEVEL_WARN].kmsg_prefix, prefix, "");
 		log_state.dropped = 0;
 	}
 	snprintf(prefix, sizeof(prefix), "provium-agent[%d]: %s", (int)getpid(),
 		 levels[level].prefix);
-	write_line(levels[level].kmsg_prefix, prefix, format, arguments);
+	write_line(levels[level].kmsg_prefix, prefix, text);
 }
 
 #define DEFINE_LOG(name, level)                       \
@@ -185,9 +171,11 @@ DEFINE_LOG(log_debug, LEVEL_DEBUG)
 
 void log_fatal(const char *format, ...)
 {
+	char text[TEXT_MAX];
 	va_list arguments;
 
 	va_start(arguments, format);
-	write_line("<0>", BOOT_FATAL_PREFIX, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	write_line("<0>", BOOT_FATAL_PREFIX, text);
 }

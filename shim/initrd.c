@@ -23,14 +23,15 @@
 #include "host/lib/error.h"
 
 /* Magic, then 13 fields of 8 hexadecimal digits. */
-#define MAGIC_SIZE  6
-#define HEADER_SIZE 110
+#define MAGIC_SIZE   6
+#define HEADER_SIZE  110
+#define FIELD(index) (MAGIC_SIZE + (size_t)8 * (index))
 
 /* More than what libarchive decompresses at once. */
-#define LOOK_AHEAD  KIB(256)
+#define LOOK_AHEAD   KIB(256)
 
 /* More than a header and the longest name. */
-#define WINDOW      KIB(64)
+#define WINDOW       KIB(64)
 
 /* What is read: the file itself, or what comes out of a compressed part of it. */
 struct source {
@@ -250,9 +251,9 @@ static int check_cpio(struct source *source, uint64_t *offset, struct names *nam
 			return damaged(source, *offset, "the cpio archive is cut off", error);
 		if (!is_cpio(header, sizeof(header)))
 			return damaged(source, *offset, "no cpio header where one must be", error);
-		if (!parse_hex(header + MAGIC_SIZE + 1 * 8, &mode) ||
-		    !parse_hex(header + MAGIC_SIZE + 6 * 8, &body_size) ||
-		    !parse_hex(header + MAGIC_SIZE + 11 * 8, &name_size))
+		if (!parse_hex(header + FIELD(1), &mode) ||
+		    !parse_hex(header + FIELD(6), &body_size) ||
+		    !parse_hex(header + FIELD(11), &name_size))
 			return damaged(source, *offset, "a damaged cpio header", error);
 		if (name_size == 0 || name_size > PATH_MAX)
 			return damaged(source, *offset, "a name of impossible length", error);

@@ -162,6 +162,7 @@ void modules_free(struct modules *modules)
 }
 
 /* Depth first, so that the order of a line's paths, which is nowhere promised, does not matter. */
+// NOLINTNEXTLINE(misc-no-recursion): no deeper than DEPTH_MAX
 static enum modules_status add(struct modules *modules, struct module *module, unsigned int depth,
 			       const char **culprit)
 {

@@ -122,7 +122,7 @@ int names_resolve(const struct names *names, const char *path, bool follow_last,
 	resolved[0] = '\0';
 	if (strlen(path) >= PATH_MAX)
 		goto too_long;
-	strcpy(rest, path);
+	memcpy(rest, path, strlen(path) + 1);
 	while (step(resolved, &rest)) {
 		const struct name *name = find(names, resolved);
 

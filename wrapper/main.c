@@ -39,8 +39,6 @@
 /* How long the agent may take to open its files before the real init is executed regardless. */
 #define AGENT_TIMEOUT_MS 10000
 
-extern char **environ;
-
 /* Appends text to a buffer of size bytes, of which used are taken; what does not fit is cut. */
 static size_t append(char *buffer, size_t size, size_t used, const char *text)
 {

@@ -128,7 +128,7 @@ START_TEST(deep)
 	enum {
 		LENGTH = 100000
 	};
-	char *text = malloc(LENGTH * 32), *end = text;
+	char *text = malloc((size_t)LENGTH * 32), *end = text;
 	struct modules *chain;
 	const char *culprit;
 
