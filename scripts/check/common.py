@@ -13,10 +13,10 @@ JOBS = len(os.sched_getaffinity(0))
 # Of a longer log the beginning and the end are shown: what was found, and what became of it.
 LOG_HEAD, LOG_TAIL = 50, 50
 
-# For every program that is built with sanitizers.
+# For every program that is built with sanitizers. Not strict_string_checks: libarchive, which is not
+# built with them, compares names that end without a NUL, and reads no further than where they differ.
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:"
-                    "strict_string_checks=1:print_legend=0",
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:print_legend=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 
