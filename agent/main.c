@@ -44,6 +44,7 @@ struct arguments {
 	bool allow_shutdown;
 	/* From the wrapper. */
 	bool wrapper;
+	bool hold;
 	const char *port;
 	const char *init;
 	const char *print;
@@ -74,6 +75,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *arguments)
 			return false;
 		} else if (strcmp(argv[i], "--wrapper") == 0) {
 			arguments->wrapper = true;
+		} else if (strcmp(argv[i], "--hold") == 0) {
+			arguments->hold = true;
 		} else if (strcmp(argv[i], "--allow-shutdown") == 0) {
 			arguments->allow_shutdown = true;
 		} else if (strcmp(argv[i], "--help") == 0) {
@@ -119,6 +122,8 @@ static int run_in_guest(const struct arguments *arguments, struct server_config 
 		log_error("provium.log=%s: error, warn, info or debug", arguments->log);
 	else if (arguments->log)
 		log_set_level(level);
+	if (arguments->hold)
+		log_error("provium.hold: this agent does not serve RELEASE_INIT; init is not held");
 	if (arguments->port && !parse_port(arguments->port, &options.port))
 		log_error("provium.port=%s: no vsock port, using %u", arguments->port,
 			  options.port);
@@ -165,8 +170,8 @@ static int run_by_hand(const struct arguments *arguments, struct server_config *
 	}
 	if (arguments->log)
 		log_set_level(level);
-	if (arguments->port || arguments->init) {
-		log_error("--port and --init go with --wrapper");
+	if (arguments->port || arguments->init || arguments->hold) {
+		log_error("--port, --init and --hold go with --wrapper");
 		return EXIT_USAGE;
 	}
 

@@ -138,7 +138,7 @@ static const char *find_init(const struct cmdline *cmdline)
 static void exec_agent(const struct cmdline *cmdline, const char *init, int status_fd,
 		       int opened_fd)
 {
-	const char *argv[10] = { BOOT_AGENT_ARGV0, "--wrapper" };
+	const char *argv[12] = { BOOT_AGENT_ARGV0, "--wrapper" };
 	size_t argc = 2;
 	const struct {
 		const char *option;
@@ -155,6 +155,8 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, int stat
 			argv[argc++] = options[i].value;
 		}
 	}
+	if (cmdline->hold)
+		argv[argc++] = "--hold";
 	/* The copies are not close-on-exec. */
 	if (dup2(status_fd, BOOT_STATUS_FD) < 0 || dup2(opened_fd, BOOT_OPENED_FD) < 0) {
 		complain("cannot pass fds on", errno);
