@@ -160,6 +160,19 @@ class End(Guest):
             self.assertEqual(child.wait(timeout=20), -signal.SIGINT)
         self.assert_nothing_left()
 
+    def test_second_signal(self):
+        """The first waits for a guest that has a disk to write to; the second does not."""
+        with open(self.path("disk"), "wb") as file:
+            file.truncate(1 << 20)
+        child = self.begin("--disk", self.path("disk"))
+        os.kill(processes_of(child, "qemu-system-x86_64")[0], signal.SIGSTOP)
+        child.send_signal(signal.SIGINT)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            child.wait(timeout=2)
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(timeout=3), -signal.SIGINT)
+        self.assert_nothing_left()
+
     def test_signal_while_it_boots(self):
         """At four moments of the boot, whatever is being done then."""
         for delay in (0.05, 0.5, 1.5, 3):
