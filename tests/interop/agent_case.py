@@ -57,6 +57,8 @@ class AgentCase(unittest.TestCase):
         cls.process = subprocess.Popen([AGENT, "--listen", f"unix:{cls.path}", "--log", "info"],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=cls.log)
+        # Also where what follows fails.
+        cls.addClassCleanup(cls.stop)
         wait_until(cls.listens, "the agent listens")
         with Client(cls.path) as client:
             cls.server = client.ready.pid
@@ -76,7 +78,7 @@ class AgentCase(unittest.TestCase):
         return True
 
     @classmethod
-    def tearDownClass(cls):
+    def stop(cls):
         cls.process.send_signal(signal.SIGTERM)
         try:
             status = cls.process.wait(SETTLE)
