@@ -30,7 +30,10 @@ static bool is_present(const ProtobufCMessage *message, const struct field_rule 
 		return *(const void *const *)at(message, rule->value) != NULL;
 	case FIELD_REPEATED:
 	case FIELD_REPEATED_BYTES:
+	case FIELD_REPEATED_MESSAGE:
 		return *(const size_t *)at(message, rule->presence) > 0;
+	case FIELD_CASE:
+		return *(const int *)at(message, rule->value) != 0;
 	default:
 		return *(const protobuf_c_boolean *)at(message, rule->presence) != 0;
 	}
@@ -61,6 +64,32 @@ static bool check_all_bytes(const ProtobufCMessage *message, const struct field_
 	return true;
 }
 
+/* A message within: what is wrong is told with the path to it. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static bool check_within(const ProtobufCMessage *message, const struct field_rule *rule,
+			 struct check_failure *failure)
+{
+	char text[sizeof(failure->text)];
+
+	if (!rule->set || check_fields(message, rule->set, failure))
+		return true;
+	memcpy(text, failure->text, sizeof(text));
+	return fail(failure, failure->code, "%s: %s", rule->name, text);
+}
+
+// NOLINTNEXTLINE(misc-no-recursion)
+static bool check_all_within(const ProtobufCMessage *message, const struct field_rule *rule,
+			     struct check_failure *failure)
+{
+	size_t count = *(const size_t *)at(message, rule->presence);
+	ProtobufCMessage *const *all = *(ProtobufCMessage *const *const *)at(message, rule->value);
+
+	for (size_t i = 0; i < count; i++)
+		if (!check_within(all[i], rule, failure))
+			return false;
+	return true;
+}
+
 /* Of a present field that is a number. */
 static uint64_t number(const ProtobufCMessage *message, const struct field_rule *rule)
 {
@@ -74,6 +103,7 @@ static uint64_t number(const ProtobufCMessage *message, const struct field_rule 
 	}
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static bool check_value(const ProtobufCMessage *message, const struct field_rule *rule,
 			struct check_failure *failure)
 {
@@ -82,6 +112,18 @@ static bool check_value(const ProtobufCMessage *message, const struct field_rule
 		return check_bytes(at(message, rule->value), rule, failure);
 	case FIELD_REPEATED_BYTES:
 		return check_all_bytes(message, rule, failure);
+	case FIELD_MESSAGE:
+		return check_within(*(ProtobufCMessage *const *)at(message, rule->value), rule,
+				    failure);
+	case FIELD_REPEATED_MESSAGE:
+		return check_all_within(message, rule, failure);
+	case FIELD_REPEATED:
+		if (rule->max && *(const size_t *)at(message, rule->presence) > rule->max)
+			return fail(failure, ERROR_LIMIT,
+				    "%s: %zu entries; at most %llu are allowed", rule->name,
+				    *(const size_t *)at(message, rule->presence),
+				    (unsigned long long)rule->max);
+		return true;
 	case FIELD_U32:
 	case FIELD_U64:
 	case FIELD_ENUM:
@@ -118,9 +160,12 @@ static bool check_one_of(const struct field_rule *rules, unsigned int count, uns
 		    present ? "several" : "none");
 }
 
-bool check_fields(const ProtobufCMessage *message, const struct field_rule *rules,
-		  unsigned int count, struct check_failure *failure)
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tables, none of which holds itself
+bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
+		  struct check_failure *failure)
 {
+	const struct field_rule *rules = set->rules;
+	unsigned int count = set->count;
 	unsigned int alternatives = 0, chosen = 0;
 
 	if (message->n_unknown_fields > 0)

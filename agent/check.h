@@ -10,13 +10,17 @@
 #include <stdint.h>
 
 #include "agent/reply.h"
+#include "common/util.h"
 
 enum field_type {
 	FIELD_BYTES,
 	FIELD_REPEATED_BYTES,
 	FIELD_MESSAGE,
-	/* Any other repeated field. */
+	FIELD_REPEATED_MESSAGE,
+	/* Of numbers. */
 	FIELD_REPEATED,
+	/* A oneof, by its case: present where one of its members is. */
+	FIELD_CASE,
 	FIELD_BOOL,
 	FIELD_U32,
 	FIELD_I32,
@@ -47,9 +51,23 @@ struct field_rule {
 	/* Of has_NAME or n_NAME; unused with FIELD_MESSAGE. */
 	uint16_t presence;
 	uint16_t value;
-	/* Greatest number, or number of bytes; 0: no limit. */
-	uint64_t max;
+	union {
+		/* Greatest number, or number of bytes or entries; 0: no limit. */
+		uint64_t max;
+		/* Of a message within. */
+		const struct field_set *set;
+	};
 };
+
+struct field_set {
+	const struct field_rule *rules;
+	unsigned int count;
+};
+
+#define FIELD_SET(array)                                     \
+	{                                                    \
+		.rules = (array), .count = ARRAY_SIZE(array) \
+	}
 
 /* For the tables: type is the message's C type. */
 #define FIELD(message_type, field, field_type, field_flags, limit)            \
@@ -58,16 +76,27 @@ struct field_rule {
 		.presence = offsetof(message_type, has_##field),              \
 		.value = offsetof(message_type, field), .max = (limit)        \
 	}
-#define FIELD_LIST(message_type, field, field_type, field_flags)              \
+#define FIELD_LIST(message_type, field, field_type, field_flags, limit)       \
 	{                                                                     \
 		.name = #field, .type = (field_type), .flags = (field_flags), \
 		.presence = offsetof(message_type, n_##field),                \
-		.value = offsetof(message_type, field)                        \
+		.value = offsetof(message_type, field), .max = (limit)        \
 	}
-#define FIELD_OBJECT(message_type, field, field_flags)                         \
+#define FIELD_OBJECT(message_type, field, field_flags, field_set)              \
 	{                                                                      \
 		.name = #field, .type = FIELD_MESSAGE, .flags = (field_flags), \
-		.value = offsetof(message_type, field)                         \
+		.value = offsetof(message_type, field), .set = (field_set)     \
+	}
+#define FIELD_OBJECTS(message_type, field, field_flags, field_set)                      \
+	{                                                                               \
+		.name = #field, .type = FIELD_REPEATED_MESSAGE, .flags = (field_flags), \
+		.presence = offsetof(message_type, n_##field),                          \
+		.value = offsetof(message_type, field), .set = (field_set)              \
+	}
+#define FIELD_UNION(message_type, field, field_flags)                       \
+	{                                                                   \
+		.name = #field, .type = FIELD_CASE, .flags = (field_flags), \
+		.value = offsetof(message_type, field##_case)               \
 	}
 
 struct check_failure {
@@ -80,7 +109,7 @@ struct check_failure {
  * field that the schema of this agent does not have is refused too: ignoring it would do something
  * else than was asked for.
  */
-bool check_fields(const ProtobufCMessage *message, const struct field_rule *rules,
-		  unsigned int count, struct check_failure *failure);
+bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
+		  struct check_failure *failure);
 
 #endif

@@ -3,14 +3,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/path.h"
 #include "common/cleanup.h"
 #include "common/util.h"
-
-static const char no_memory[] = "no memory";
 
 static void free_strings(char **strings)
 {
@@ -196,24 +195,39 @@ static const char *check(const Provium__V1__Exec *exec)
 	return NULL;
 }
 
-const char *exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec,
-			   char *const *inherited)
+static bool fail(struct exec_plan *plan, struct check_failure *failure, enum error_code code,
+		 const char *text)
+{
+	exec_plan_finish(plan);
+	failure->code = code;
+	snprintf(failure->text, sizeof(failure->text), "%s", text);
+	return false;
+}
+
+bool exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec, char *const *inherited,
+		    struct check_failure *failure)
 {
 	const char *wrong = check(exec);
+	const char *search_path = NULL;
 
 	*plan = (struct exec_plan){ 0 };
 	if (wrong)
-		return wrong;
+		return fail(plan, failure, ERROR_INVALID, wrong);
 	plan->cwd = exec->has_cwd ? path_from_bytes(&exec->cwd) : copy_text("/");
-	if (!plan->cwd || !make_argv(plan, exec) || !make_environment(plan, exec, inherited)) {
-		exec_plan_finish(plan);
-		return no_memory;
-	}
+	if (!plan->cwd || !make_argv(plan, exec) || !make_environment(plan, exec, inherited))
+		return fail(plan, failure, ERROR_LIMIT, "no memory");
 	if (!strchr(plan->argv[0], '/'))
-		plan->search_path = find_path(plan->envp);
-	if (plan->search_path && strlen(plan->search_path) >= MAX_SEARCH_PATH) {
-		exec_plan_finish(plan);
-		return "env: PATH is too long";
-	}
-	return NULL;
+		search_path = find_path(plan->envp);
+	if (search_path && strlen(search_path) >= MAX_SEARCH_PATH)
+		return fail(plan, failure, ERROR_INVALID, "env: PATH is too long");
+	plan->options = (struct child_options){
+		.search_path = search_path,
+		.argv = plan->argv,
+		.envp = plan->envp,
+		.cwd = plan->cwd,
+		.merge_stderr = exec->merge_stderr,
+		.timeout_ms = exec->timeout_ms,
+		.output_limit = exec->has_output_limit ? exec->output_limit : UINT64_MAX,
+	};
+	return true;
 }

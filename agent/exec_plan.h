@@ -2,6 +2,10 @@
 #ifndef AGENT_EXEC_PLAN_H
 #define AGENT_EXEC_PLAN_H
 
+#include <stdbool.h>
+
+#include "agent/check.h"
+#include "agent/child.h"
 #include "proto/codec.h"
 
 /*
@@ -13,22 +17,22 @@
 /* The PATH of a command whose environment has none. */
 #define DEFAULT_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Everything is owned by the plan. */
+/* Everything is owned by the plan; the options point into it. */
 struct exec_plan {
 	/* NULL-terminated. */
 	char **argv;
 	char **envp;
 	char *cwd;
-	/* Where to look for argv[0]: a PATH; NULL: argv[0] is a path itself. Points into envp. */
-	const char *search_path;
+	/* Complete, but for whether a pipe brings standard input. */
+	struct child_options options;
 };
 
 /*
- * Makes the plan of an Exec whose fields have been checked, over the environment `inherited`. NULL:
- * done; otherwise what is wrong, or "no memory" (static), and there is nothing to finish.
+ * Makes the plan of an Exec whose fields have been checked, over the environment `inherited`.
+ * False: *failure says why not, and there is nothing to finish.
  */
-const char *exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec,
-			   char *const *inherited);
+bool exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec, char *const *inherited,
+		    struct check_failure *failure);
 void exec_plan_finish(struct exec_plan *plan);
 
 #endif

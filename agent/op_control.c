@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "agent/connection.h"
-#include "agent/dispatch.h"
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/ops.h"
 #include "agent/os.h"
 #include "agent/reply.h"
+#include "agent/rules.h"
 #include "agent/server.h"
 #include "agent/session.h"
 #include "agent/turn.h"
@@ -105,9 +105,9 @@ void op_cancel(struct session *session, uint32_t id, const Provium__V1__Message 
 	uint32_t cancelled = message->cancel->request;
 	struct request *request = session_find(session, cancelled);
 
-	if (request && !dispatch_rule(request->code)->cancellable) {
+	if (request && !rule_of(request->code)->cancellable) {
 		reply_error(session, id, ERROR_UNSUPPORTED, NULL, 0, "CANCEL: %s cannot be ended",
-			    dispatch_rule(request->code)->name);
+			    rule_of(request->code)->name);
 		return;
 	}
 	if (request) {

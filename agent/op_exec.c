@@ -221,21 +221,21 @@ static const struct request_operations stdin_operations = {
 };
 
 /* A person's words for why a program could not be executed. */
-static void reply_not_executed(struct session *session, uint32_t id, const struct exec_plan *plan,
-			       int error)
+static void reply_not_executed(struct session *session, uint32_t id,
+			       const struct child_options *options, int error)
 {
-	const char *program = plan->argv[0];
+	const char *program = options->argv[0];
 	struct stat status;
 	bool is_there;
 
-	if (plan->search_path && error == ENOENT) {
+	if (options->search_path && error == ENOENT) {
 		reply_os_error(session, id, "execve", error,
 			       "EXEC: no program \"%.200s\" in PATH (%.150s)", program,
-			       plan->search_path);
+			       options->search_path);
 		return;
 	}
 	/* A relative path starts at the command's directory, which is not ours. */
-	is_there = !plan->search_path && program[0] == '/' && stat(program, &status) == 0;
+	is_there = !options->search_path && program[0] == '/' && stat(program, &status) == 0;
 	if (is_there && S_ISDIR(status.st_mode))
 		reply_os_error(session, id, "execve", error, "EXEC: \"%.250s\" is a directory",
 			       program);
@@ -247,16 +247,17 @@ static void reply_not_executed(struct session *session, uint32_t id, const struc
 			       program);
 }
 
-static void reply_not_started(struct session *session, uint32_t id, const struct exec_plan *plan,
+static void reply_not_started(struct session *session, uint32_t id,
+			      const struct child_options *options,
 			      const struct spawn_result *failure)
 {
 	switch (failure->step) {
 	case SPAWN_EXECVE:
-		reply_not_executed(session, id, plan, failure->error);
+		reply_not_executed(session, id, options, failure->error);
 		return;
 	case SPAWN_CHDIR:
 		reply_os_error(session, id, "chdir", failure->error,
-			       "EXEC: cannot start in \"%.250s\"", plan->cwd);
+			       "EXEC: cannot start in \"%.250s\"", options->cwd);
 		return;
 	default:
 		reply_os_error(session, id, spawn_step_name(failure->step), failure->error,
@@ -308,13 +309,12 @@ static bool command_start(struct command *command, const Provium__V1__Exec *exec
 	struct session *session = command->request.session;
 	uint32_t id = command->request.id;
 	cleanup(exec_plan_finish) struct exec_plan plan;
-	const char *wrong = exec_plan_make(&plan, exec, environ);
-	struct child_options options;
+	struct check_failure invalid;
 	struct spawn_result failure;
 	struct input *input;
 
-	if (wrong) {
-		reply_error(session, id, ERROR_INVALID, NULL, 0, "EXEC: %s", wrong);
+	if (!exec_plan_make(&plan, exec, environ, &invalid)) {
+		reply_error(session, id, invalid.code, NULL, 0, "EXEC: %s", invalid.text);
 		return false;
 	}
 	if (!start_input(command, exec, &input)) {
@@ -323,21 +323,13 @@ static bool command_start(struct command *command, const Provium__V1__Exec *exec
 			    SESSION_MAX_INPUT);
 		return false;
 	}
-	options = (struct child_options){
-		.search_path = plan.search_path,
-		.argv = plan.argv,
-		.envp = plan.envp,
-		.cwd = plan.cwd,
-		.stdin_pipe = input || command->takes_stdin,
-		.merge_stderr = exec->merge_stderr,
-		.timeout_ms = exec->timeout_ms,
-		.output_limit = exec->has_output_limit ? exec->output_limit : UINT64_MAX,
-	};
-	command->child = child_start(session->loop, &options, &child_events, command, &failure);
+	plan.options.stdin_pipe = input || command->takes_stdin;
+	command->child =
+		child_start(session->loop, &plan.options, &child_events, command, &failure);
 	if (!command->child) {
 		if (input)
 			input_free(input);
-		reply_not_started(session, id, &plan, &failure);
+		reply_not_started(session, id, &plan.options, &failure);
 		return false;
 	}
 	if (input)
@@ -380,7 +372,7 @@ static struct command *find_target(struct session *session, uint32_t id, const c
 			    "%s: target: jobs are not served by this agent", name);
 		return NULL;
 	default:
-		reply_error(session, id, ERROR_INVALID, NULL, 0, "%s: target: is empty", name);
+		/* The rules want one. */
 		return NULL;
 	}
 	request = session_find(session, target->request);

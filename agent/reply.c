@@ -12,6 +12,7 @@
 #include "agent/errno_name.h"
 #include "agent/loop.h"
 #include "agent/os.h"
+#include "agent/rules.h"
 #include "agent/server.h"
 #include "agent/session.h"
 #include "agent/text.h"
@@ -58,7 +59,7 @@ void reply_ready(struct session *session, uint32_t id)
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	Provium__V1__Ready ready = PROVIUM__V1__READY__INIT;
 	Provium__V1__InitError init_error = PROVIUM__V1__INIT_ERROR__INIT;
-	uint32_t requests[DISPATCH_MAX_REQUESTS];
+	uint32_t requests[MAX_REQUEST_CODES];
 	char boot_id[64], reason[256];
 	char version[] = PROVIUM_VERSION;
 	struct utsname system;

@@ -1,5 +1,6 @@
 /* The table of messages against the schema: a row for each message, a rule for each field. */
 #include "agent/dispatch.h"
+#include "agent/rules.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ START_TEST(row_for_each_message)
 
 	for (unsigned int i = 0; i < schema->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &schema->fields[i];
-		const char *name = dispatch_name(field->id);
+		const char *name = rule_name(field->id);
 		char expected[64];
 
 		if (!is_body(field)) {
@@ -42,10 +43,10 @@ START_TEST(row_for_each_message)
 		upper(field->name, expected, sizeof(expected));
 		ck_assert_msg(name, "no row for %s", expected);
 		ck_assert_str_eq(name, expected);
-		if (field->id < DISPATCH_MAX_REQUESTS)
-			ck_assert_ptr_nonnull(dispatch_rule(field->id));
+		if (field->id < MAX_REQUEST_CODES)
+			ck_assert_ptr_nonnull(rule_of(field->id));
 		else
-			ck_assert_ptr_null(dispatch_rule(field->id));
+			ck_assert_ptr_null(rule_of(field->id));
 		bodies++;
 	}
 	ck_assert_uint_gt(bodies, 60);
@@ -61,10 +62,10 @@ START_TEST(no_row_for_anything_else)
 
 		for (unsigned int i = 0; i < schema->n_fields; i++)
 			known |= schema->fields[i].id == code && is_body(&schema->fields[i]);
-		ck_assert_int_eq(dispatch_name(code) != NULL, known);
+		ck_assert_int_eq(rule_name(code) != NULL, known);
 	}
-	ck_assert_ptr_null(dispatch_name(UINT32_MAX));
-	ck_assert_ptr_null(dispatch_rule(UINT32_MAX));
+	ck_assert_ptr_null(rule_name(UINT32_MAX));
+	ck_assert_ptr_null(rule_of(UINT32_MAX));
 }
 END_TEST
 
@@ -74,7 +75,8 @@ static uint8_t type_of(const ProtobufCFieldDescriptor *field)
 		return field->label == PROTOBUF_C_LABEL_REPEATED ? FIELD_REPEATED_BYTES
 								 : FIELD_BYTES;
 	if (field->label == PROTOBUF_C_LABEL_REPEATED)
-		return FIELD_REPEATED;
+		return field->type == PROTOBUF_C_TYPE_MESSAGE ? FIELD_REPEATED_MESSAGE
+							      : FIELD_REPEATED;
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_MESSAGE:
 		return FIELD_MESSAGE;
@@ -94,6 +96,10 @@ static uint8_t type_of(const ProtobufCFieldDescriptor *field)
 	}
 }
 
+static void compare_set(const char *name, const ProtobufCMessageDescriptor *schema,
+			const struct field_set *set);
+
+// NOLINTNEXTLINE(misc-no-recursion)
 static void compare_field(const ProtobufCFieldDescriptor *field, const struct field_rule *rule)
 {
 	ck_assert_msg(rule->type == type_of(field), "%s: another type", field->name);
@@ -107,6 +113,46 @@ static void compare_field(const ProtobufCFieldDescriptor *field, const struct fi
 			ck_assert_int_eq(values->values[i].value, (int)i);
 		ck_assert_uint_eq(rule->max, values->n_values - 1);
 	}
+	if (field->type == PROTOBUF_C_TYPE_MESSAGE && !(rule->flags & FIELD_UNSERVED)) {
+		ck_assert_msg(rule->set != NULL, "%s: nothing is checked within", field->name);
+		compare_set(field->name, field->descriptor, rule->set);
+	}
+}
+
+/* A oneof is one rule: whether one of its members must be there. */
+static bool is_rule_of(const struct field_rule *rule, const ProtobufCFieldDescriptor *field)
+{
+	if (rule->type == FIELD_CASE)
+		return (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+		       rule->value == field->quantifier_offset;
+	return strcmp(rule->name, field->name) == 0;
+}
+
+/* No message of the schema holds itself. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static void compare_set(const char *name, const ProtobufCMessageDescriptor *schema,
+			const struct field_set *set)
+{
+	for (unsigned int n = 0; n < schema->n_fields; n++) {
+		unsigned int found = 0;
+
+		for (unsigned int r = 0; r < set->count; r++) {
+			if (!is_rule_of(&set->rules[r], &schema->fields[n]))
+				continue;
+			if (set->rules[r].type != FIELD_CASE)
+				compare_field(&schema->fields[n], &set->rules[r]);
+			found++;
+		}
+		ck_assert_msg(found == 1, "%s: %u rules for %s", name, found,
+			      schema->fields[n].name);
+	}
+	for (unsigned int r = 0; r < set->count; r++) {
+		bool known = false;
+
+		for (unsigned int n = 0; n < schema->n_fields; n++)
+			known |= is_rule_of(&set->rules[r], &schema->fields[n]);
+		ck_assert_msg(known, "%s: no field %s", name, set->rules[r].name);
+	}
 }
 
 /* What has no rule would be passed over without a word. */
@@ -116,23 +162,11 @@ START_TEST(rule_for_each_field)
 
 	for (unsigned int i = 0; i < schema->n_fields; i++) {
 		const ProtobufCMessageDescriptor *body = schema->fields[i].descriptor;
-		const struct message_rule *rule = dispatch_rule(schema->fields[i].id);
+		const struct message_rule *rule = rule_of(schema->fields[i].id);
 
 		if (!rule || !rule->handler)
 			continue;
-		ck_assert_uint_eq(rule->field_count, body->n_fields);
-		for (unsigned int n = 0; n < body->n_fields; n++) {
-			unsigned int found = 0;
-
-			for (unsigned int r = 0; r < rule->field_count; r++) {
-				if (strcmp(rule->fields[r].name, body->fields[n].name) != 0)
-					continue;
-				compare_field(&body->fields[n], &rule->fields[r]);
-				found++;
-			}
-			ck_assert_msg(found == 1, "%s: %u rules for %s", rule->name, found,
-				      body->fields[n].name);
-		}
+		compare_set(rule->name, body, &rule->fields);
 	}
 }
 END_TEST
@@ -142,13 +176,13 @@ START_TEST(paths_hold_no_nul)
 {
 	static const char *const strings[] = { "argv", "shell", "env", "cwd", "path" };
 
-	for (uint32_t code = 0; code < DISPATCH_MAX_REQUESTS; code++) {
-		const struct message_rule *rule = dispatch_rule(code);
+	for (uint32_t code = 0; code < MAX_REQUEST_CODES; code++) {
+		const struct message_rule *rule = rule_of(code);
 
-		for (unsigned int r = 0; rule && r < rule->field_count; r++)
+		for (unsigned int r = 0; rule && r < rule->fields.count; r++)
 			for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-				if (strcmp(rule->fields[r].name, strings[i]) == 0)
-					ck_assert(rule->fields[r].flags & FIELD_NO_NUL);
+				if (strcmp(rule->fields.rules[r].name, strings[i]) == 0)
+					ck_assert(rule->fields.rules[r].flags & FIELD_NO_NUL);
 	}
 }
 END_TEST
@@ -158,7 +192,8 @@ END_TEST
 
 static struct check_failure failure;
 
-#define CHECK(message, rules) check_fields(&(message).base, rules, ARRAY_SIZE(rules), &failure)
+#define CHECK(message, rules) \
+	check_fields(&(message).base, &(const struct field_set)FIELD_SET(rules), &failure)
 
 START_TEST(check_presence)
 {
@@ -208,7 +243,7 @@ START_TEST(check_alternatives)
 {
 	static const struct field_rule rules[] = {
 		FIELD_LIST(Provium__V1__Exec, argv, FIELD_REPEATED_BYTES,
-			   FIELD_ONE_OF | FIELD_NO_NUL),
+			   FIELD_ONE_OF | FIELD_NO_NUL, 0),
 		FIELD(Provium__V1__Exec, shell, FIELD_BYTES, FIELD_ONE_OF, 0),
 	};
 	ProtobufCBinaryData argv[] = { { 1, (uint8_t *)"a" }, { 1, (uint8_t *)"" } };
@@ -253,6 +288,58 @@ START_TEST(check_unserved)
 }
 END_TEST
 
+START_TEST(check_messages_within)
+{
+	static const struct field_rule gids[] = {
+		FIELD_LIST(Provium__V1__Groups, gid, FIELD_REPEATED, 0, 2),
+	};
+	static const struct field_set group_set = FIELD_SET(gids);
+	static const struct field_rule resources[] = {
+		FIELD(Provium__V1__Rlimit, resource, FIELD_U32, FIELD_REQUIRED, 15),
+	};
+	static const struct field_set rlimit_set = FIELD_SET(resources);
+	static const struct field_rule rules[] = {
+		FIELD_OBJECT(Provium__V1__Exec, groups, 0, &group_set),
+		FIELD_OBJECTS(Provium__V1__Exec, rlimits, 0, &rlimit_set),
+	};
+	uint32_t gid[] = { 1, 2, 3 };
+	Provium__V1__Groups groups = PROVIUM__V1__GROUPS__INIT;
+	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT;
+	Provium__V1__Rlimit *rlimits[] = { &rlimit };
+	Provium__V1__Exec message = PROVIUM__V1__EXEC__INIT;
+
+	ck_assert(CHECK(message, rules));
+	message.groups = &groups;
+	groups.gid = gid;
+	groups.n_gid = 2;
+	ck_assert(CHECK(message, rules));
+	groups.n_gid = 3;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_int_eq(failure.code, ERROR_LIMIT);
+	ck_assert_str_eq(failure.text, "groups: gid: 3 entries; at most 2 are allowed");
+	message.groups = NULL;
+	message.rlimits = rlimits;
+	message.n_rlimits = 1;
+	ck_assert(!CHECK(message, rules));
+	ck_assert_int_eq(failure.code, ERROR_INVALID);
+	ck_assert_str_eq(failure.text, "rlimits: resource: is absent");
+}
+END_TEST
+
+START_TEST(check_a_union)
+{
+	static const struct field_rule rules[] = {
+		FIELD_UNION(Provium__V1__Target, target, FIELD_REQUIRED),
+	};
+	Provium__V1__Target message = PROVIUM__V1__TARGET__INIT;
+
+	ck_assert(!CHECK(message, rules));
+	ck_assert_str_eq(failure.text, "target: is absent");
+	message.target_case = PROVIUM__V1__TARGET__TARGET_JOB;
+	ck_assert(CHECK(message, rules));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agent: table of messages");
@@ -268,6 +355,8 @@ int main(void)
 	tcase_add_test(check, check_bytes);
 	tcase_add_test(check, check_alternatives);
 	tcase_add_test(check, check_unserved);
+	tcase_add_test(check, check_messages_within);
+	tcase_add_test(check, check_a_union);
 	suite_add_tcase(suite, check);
 	return unit_run(suite);
 }

@@ -246,19 +246,20 @@ START_TEST(plan_of_argv)
 {
 	ProtobufCBinaryData argv[] = { bytes("tool"), bytes(""), bytes("a b") };
 	Provium__V1__Exec exec = plain_exec;
+	struct check_failure failure;
 	struct exec_plan plan;
 
 	exec.argv = argv;
 	exec.n_argv = ARRAY_SIZE(argv);
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, nothing));
+	ck_assert(exec_plan_make(&plan, &exec, nothing, &failure));
 	expect_strings(plan.argv, "tool", "", "a b", NULL);
 	expect_strings(plan.envp, "PATH=" DEFAULT_PATH, "HOME=/", "TERM=linux", NULL);
 	ck_assert_str_eq(plan.cwd, "/");
-	ck_assert_str_eq(plan.search_path, DEFAULT_PATH);
+	ck_assert_str_eq(plan.options.search_path, DEFAULT_PATH);
 	exec_plan_finish(&plan);
 	argv[0] = bytes("./tool");
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, nothing));
-	ck_assert_ptr_null(plan.search_path);
+	ck_assert(exec_plan_make(&plan, &exec, nothing, &failure));
+	ck_assert_ptr_null(plan.options.search_path);
 	exec_plan_finish(&plan);
 }
 END_TEST
@@ -266,16 +267,17 @@ END_TEST
 START_TEST(plan_of_shell)
 {
 	Provium__V1__Exec exec = plain_exec;
+	struct check_failure failure;
 	struct exec_plan plan;
 
 	exec.has_shell = true;
 	exec.shell = bytes("exit 1");
 	exec.has_cwd = true;
 	exec.cwd = bytes("some/where");
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, nothing));
+	ck_assert(exec_plan_make(&plan, &exec, nothing, &failure));
 	expect_strings(plan.argv, "/bin/sh", "-c", "exit 1", NULL);
 	ck_assert_str_eq(plan.cwd, "/some/where");
-	ck_assert_ptr_null(plan.search_path);
+	ck_assert_ptr_null(plan.options.search_path);
 	exec_plan_finish(&plan);
 }
 END_TEST
@@ -287,23 +289,24 @@ START_TEST(plan_of_environment)
 	ProtobufCBinaryData argv[] = { bytes("tool") };
 	ProtobufCBinaryData env[] = { bytes("A=1"), bytes("C="), bytes("A=3"), bytes("B==") };
 	Provium__V1__Exec exec = plain_exec;
+	struct check_failure failure;
 	struct exec_plan plan;
 
 	exec.argv = argv;
 	exec.n_argv = 1;
 	exec.env = env;
 	exec.n_env = ARRAY_SIZE(env);
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, inherited));
+	ck_assert(exec_plan_make(&plan, &exec, inherited, &failure));
 	expect_strings(plan.envp, "TERM=vt100", "A=3", "PATH=/inherited", "AB=2", "HOME=/",
 		       "C=", "B==", NULL);
-	ck_assert_str_eq(plan.search_path, "/inherited");
+	ck_assert_str_eq(plan.options.search_path, "/inherited");
 	exec_plan_finish(&plan);
 	exec.has_clear_env = true;
 	exec.clear_env = true;
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, inherited));
+	ck_assert(exec_plan_make(&plan, &exec, inherited, &failure));
 	expect_strings(plan.envp, "A=3", "C=", "B==", NULL);
 	/* Without a PATH it is looked for where programs are. */
-	ck_assert_str_eq(plan.search_path, DEFAULT_PATH);
+	ck_assert_str_eq(plan.options.search_path, DEFAULT_PATH);
 	exec_plan_finish(&plan);
 }
 END_TEST
@@ -317,6 +320,7 @@ START_TEST(plan_of_a_large_environment)
 	cleanup_free ProtobufCBinaryData *env = calloc(COUNT, sizeof(*env));
 	cleanup_free char *text = calloc(COUNT, 16);
 	Provium__V1__Exec exec = plain_exec;
+	struct check_failure failure;
 	struct exec_plan plan;
 	size_t count = 0;
 
@@ -329,7 +333,7 @@ START_TEST(plan_of_a_large_environment)
 	exec.n_env = COUNT;
 	exec.has_clear_env = true;
 	exec.clear_env = true;
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, nothing));
+	ck_assert(exec_plan_make(&plan, &exec, nothing, &failure));
 	while (plan.envp[count])
 		count++;
 	ck_assert_uint_eq(count, COUNT / 2);
@@ -344,26 +348,30 @@ START_TEST(plan_that_is_none)
 	cleanup_free char *path = malloc(MAX_SEARCH_PATH + 16);
 	ProtobufCBinaryData argv[] = { bytes("tool") }, env[1];
 	Provium__V1__Exec exec = plain_exec;
+	struct check_failure failure;
 	struct exec_plan plan;
 
-	ck_assert_ptr_nonnull(exec_plan_make(&plan, &exec, nothing));
+	ck_assert(!exec_plan_make(&plan, &exec, nothing, &failure));
 	exec.argv = argv;
 	exec.n_argv = 1;
 	exec.env = env;
 	exec.n_env = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		env[0] = bytes(wrong[i]);
-		ck_assert_str_eq(exec_plan_make(&plan, &exec, nothing),
-				 "env: an entry is not NAME=VALUE");
+		ck_assert(!exec_plan_make(&plan, &exec, nothing, &failure));
+		ck_assert_int_eq(failure.code, ERROR_INVALID);
+		ck_assert_str_eq(failure.text, "env: an entry is not NAME=VALUE");
 	}
 	memset(path, ':', MAX_SEARCH_PATH + 5);
 	memcpy(path, "PATH=", 5);
 	path[MAX_SEARCH_PATH + 5] = '\0';
 	env[0] = bytes(path);
-	ck_assert_str_eq(exec_plan_make(&plan, &exec, nothing), "env: PATH is too long");
+	ck_assert(!exec_plan_make(&plan, &exec, nothing, &failure));
+	ck_assert_int_eq(failure.code, ERROR_INVALID);
+	ck_assert_str_eq(failure.text, "env: PATH is too long");
 	path[MAX_SEARCH_PATH + 4] = '\0';
 	env[0] = bytes(path);
-	ck_assert_ptr_null(exec_plan_make(&plan, &exec, nothing));
+	ck_assert(exec_plan_make(&plan, &exec, nothing, &failure));
 	exec_plan_finish(&plan);
 }
 END_TEST
@@ -374,6 +382,7 @@ START_TEST(plan_without_memory)
 	ProtobufCBinaryData argv[] = { bytes("tool"), bytes("argument") };
 	ProtobufCBinaryData env[] = { bytes("B=1"), bytes("A=3") };
 	Provium__V1__Exec exec = plain_exec;
+	struct check_failure failure;
 	struct exec_plan plan;
 	size_t failures = 0;
 
@@ -382,14 +391,12 @@ START_TEST(plan_without_memory)
 	exec.env = env;
 	exec.n_env = ARRAY_SIZE(env);
 	for (;; failures++) {
-		const char *wrong;
-
 		alloc_reset();
 		alloc_fail_after(failures);
-		wrong = exec_plan_make(&plan, &exec, inherited);
-		if (!wrong)
+		if (exec_plan_make(&plan, &exec, inherited, &failure))
 			break;
-		ck_assert_str_eq(wrong, "no memory");
+		ck_assert_int_eq(failure.code, ERROR_LIMIT);
+		ck_assert_str_eq(failure.text, "no memory");
 		ck_assert_uint_eq(alloc_counts.bytes, 0);
 	}
 	ck_assert_uint_gt(failures, 8);

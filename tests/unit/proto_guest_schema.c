@@ -8,6 +8,7 @@
 static void compare(const ProtobufCMessageDescriptor *real,
 		    const ProtobufCMessageDescriptor *packed);
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static void compare_field(const ProtobufCFieldDescriptor *real,
 			  const ProtobufCFieldDescriptor *packed)
 {
@@ -26,6 +27,7 @@ static void compare_field(const ProtobufCFieldDescriptor *real,
 }
 
 /* No message of the schema holds itself. */
+// NOLINTNEXTLINE(misc-no-recursion)
 static void compare(const ProtobufCMessageDescriptor *real,
 		    const ProtobufCMessageDescriptor *packed)
 {

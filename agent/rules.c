@@ -1,0 +1,194 @@
+#include "agent/rules.h"
+
+#include <assert.h>
+
+#include "agent/ops.h"
+#include "common/util.h"
+#include "proto/limits.h"
+
+#define EXEC       Provium__V1__Exec
+#define STDIN_DATA Provium__V1__Stdin
+#define READ_FILE  Provium__V1__ReadFile
+#define WRITE_FILE Provium__V1__WriteFile
+#define WRITE_DATA Provium__V1__WriteData
+
+#define MAX_OFFSET ((uint64_t)INT64_MAX)
+#define MAX_MODE   07777
+/* The kernel's _NSIG. */
+#define MAX_SIGNAL 64
+
+static const struct field_rule ping_fields[] = {
+	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
+};
+
+static const struct field_rule cancel_fields[] = {
+	FIELD(Provium__V1__Cancel, request, FIELD_U32, FIELD_REQUIRED, 0),
+};
+
+static const struct field_rule shutdown_fields[] = {
+	FIELD(Provium__V1__Shutdown, mode, FIELD_ENUM, 0, PROVIUM__V1__SHUTDOWN__MODE__PANIC),
+	FIELD(Provium__V1__Shutdown, sync, FIELD_BOOL, 0, 0),
+	FIELD(Provium__V1__Shutdown, sync_timeout_ms, FIELD_U32, 0, 0),
+};
+
+static const struct field_rule exec_fields[] = {
+	FIELD_LIST(EXEC, argv, FIELD_REPEATED_BYTES, FIELD_ONE_OF | FIELD_NO_NUL, 0),
+	FIELD(EXEC, shell, FIELD_BYTES, FIELD_ONE_OF | FIELD_NO_NUL, 0),
+	FIELD_LIST(EXEC, env, FIELD_REPEATED_BYTES, FIELD_NO_NUL, 0),
+	FIELD(EXEC, clear_env, FIELD_BOOL, 0, 0),
+	FIELD(EXEC, cwd, FIELD_BYTES, FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
+	FIELD(EXEC, uid, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(EXEC, gid, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD_OBJECT(EXEC, groups, FIELD_UNSERVED, NULL),
+	FIELD(EXEC, stdin_kind, FIELD_ENUM, 0, PROVIUM__V1__STDIN_KIND__STDIN_STREAM),
+	FIELD(EXEC, input, FIELD_BYTES, 0, 0),
+	FIELD_OBJECT(EXEC, pty, FIELD_UNSERVED, NULL),
+	FIELD(EXEC, merge_stderr, FIELD_BOOL, 0, 0),
+	FIELD(EXEC, timeout_ms, FIELD_U64, 0, 0),
+	FIELD(EXEC, output_limit, FIELD_U64, 0, 0),
+	FIELD(EXEC, nice, FIELD_I32, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD_OBJECTS(EXEC, rlimits, FIELD_UNSERVED, NULL),
+	FIELD(EXEC, kill_scope, FIELD_ENUM, FIELD_UNSERVED | FIELD_DEFAULT_0,
+	      PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
+};
+
+static const struct field_rule target_fields[] = {
+	FIELD_UNION(Provium__V1__Target, target, FIELD_REQUIRED),
+};
+static const struct field_set target_set = FIELD_SET(target_fields);
+
+static const struct field_rule stdin_fields[] = {
+	FIELD_OBJECT(STDIN_DATA, target, FIELD_REQUIRED, &target_set),
+	FIELD(STDIN_DATA, data, FIELD_BYTES, 0, 0),
+	FIELD(STDIN_DATA, eof, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule signal_fields[] = {
+	FIELD_OBJECT(Provium__V1__Signal, target, FIELD_REQUIRED, &target_set),
+	FIELD(Provium__V1__Signal, signal, FIELD_U32, FIELD_REQUIRED, MAX_SIGNAL),
+	FIELD(Provium__V1__Signal, group, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule read_file_fields[] = {
+	FIELD(READ_FILE, fd, FIELD_I32, FIELD_UNSERVED, 0),
+	FIELD(READ_FILE, path, FIELD_BYTES, FIELD_REQUIRED | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
+	FIELD(READ_FILE, offset, FIELD_U64, 0, MAX_OFFSET),
+	FIELD(READ_FILE, length, FIELD_U64, 0, 0),
+	FIELD(READ_FILE, sparse, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+};
+
+static const struct field_rule write_file_fields[] = {
+	FIELD(WRITE_FILE, fd, FIELD_I32, FIELD_UNSERVED, 0),
+	FIELD(WRITE_FILE, path, FIELD_BYTES, FIELD_REQUIRED | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
+	FIELD(WRITE_FILE, mode, FIELD_U32, 0, MAX_MODE),
+	FIELD(WRITE_FILE, uid, FIELD_U32, 0, 0),
+	FIELD(WRITE_FILE, gid, FIELD_U32, 0, 0),
+	FIELD(WRITE_FILE, create, FIELD_BOOL, 0, 0),
+	FIELD(WRITE_FILE, exclusive, FIELD_BOOL, 0, 0),
+	FIELD(WRITE_FILE, append, FIELD_BOOL, 0, 0),
+	FIELD(WRITE_FILE, offset, FIELD_U64, 0, MAX_OFFSET),
+	FIELD(WRITE_FILE, atomic, FIELD_BOOL, 0, 0),
+	FIELD(WRITE_FILE, sync, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule write_data_fields[] = {
+	FIELD(WRITE_DATA, data, FIELD_BYTES, 0, PROVIUM_WRITE_WINDOW),
+	FIELD(WRITE_DATA, hole, FIELD_U64, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD(WRITE_DATA, last, FIELD_BOOL, 0, 0),
+};
+
+#define FIELDS(array) .fields = FIELD_SET(array)
+#define CODE(name)    PROVIUM__V1__MESSAGE__BODY_##name
+
+static const struct message_rule rules[] = {
+	[CODE(EXEC)] = { "EXEC", op_exec, FIELDS(exec_fields), .lasts = true, .cancellable = true },
+	[CODE(WRITE_FILE)] = { "WRITE_FILE", op_write_file, FIELDS(write_file_fields),
+			       .in_turn = true, .lasts = true, .cancellable = true },
+	[CODE(READ_FILE)] = { "READ_FILE", op_read_file, FIELDS(read_file_fields), .in_turn = true,
+			      .lasts = true, .cancellable = true },
+	[CODE(SHUTDOWN)] = { "SHUTDOWN", op_shutdown, FIELDS(shutdown_fields) },
+	[CODE(SYSCALL)] = { "SYSCALL" },
+	[CODE(IOCTL)] = { "IOCTL" },
+	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC" },
+	[CODE(JOB_WAIT)] = { "JOB_WAIT" },
+	[CODE(JOB_KILL)] = { "JOB_KILL" },
+	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER" },
+	[CODE(PING)] = { "PING", op_ping, FIELDS(ping_fields) },
+	[CODE(AUTH)] = { "AUTH" },
+	[CODE(INFO)] = { "INFO", op_info },
+	[CODE(CANCEL)] = { "CANCEL", op_cancel, FIELDS(cancel_fields) },
+	[CODE(STDIN_DATA)] = { "STDIN", op_stdin, FIELDS(stdin_fields), .lasts = true },
+	[CODE(RESIZE)] = { "RESIZE" },
+	[CODE(SIGNAL)] = { "SIGNAL", op_signal, FIELDS(signal_fields) },
+	[CODE(JOB_LIST)] = { "JOB_LIST" },
+	[CODE(JOB_OUTPUT)] = { "JOB_OUTPUT" },
+	[CODE(WRITE_DATA)] = { "WRITE_DATA", op_write_data, FIELDS(write_data_fields),
+			       .in_turn = true, .continues = CODE(WRITE_FILE) },
+	[CODE(STAT)] = { "STAT" },
+	[CODE(LIST_DIR)] = { "LIST_DIR" },
+	[CODE(MKDIR)] = { "MKDIR" },
+	[CODE(REMOVE)] = { "REMOVE" },
+	[CODE(RENAME)] = { "RENAME" },
+	[CODE(SYMLINK)] = { "SYMLINK" },
+	[CODE(READLINK)] = { "READLINK" },
+	[CODE(CHMOD)] = { "CHMOD" },
+	[CODE(CHOWN)] = { "CHOWN" },
+	[CODE(MOUNT)] = { "MOUNT" },
+	[CODE(UMOUNT)] = { "UMOUNT" },
+	[CODE(TAIL)] = { "TAIL" },
+	[CODE(READ_MEMORY)] = { "READ_MEMORY" },
+	[CODE(WORKER_LIST)] = { "WORKER_LIST" },
+	[CODE(WORKER_KILL)] = { "WORKER_KILL" },
+	[CODE(CLOCK_GET)] = { "CLOCK_GET" },
+	[CODE(CLOCK_SET)] = { "CLOCK_SET" },
+	[CODE(RESEED)] = { "RESEED" },
+	[CODE(KERNEL_LOG)] = { "KERNEL_LOG" },
+	[CODE(RELEASE_INIT)] = { "RELEASE_INIT" },
+};
+
+/* What the agent sends; a host that sends one is told so. */
+static const char *const reply_names[] = {
+	[0] = "READY",
+	[CODE(EXEC_RESULT) - CODE(READY)] = "EXEC_RESULT",
+	[CODE(FILE_DATA) - CODE(READY)] = "FILE_DATA",
+	[CODE(ERROR) - CODE(READY)] = "ERROR",
+	[CODE(SYSCALL_RESULT) - CODE(READY)] = "SYSCALL_RESULT",
+	[CODE(JOB_STARTED) - CODE(READY)] = "JOB_STARTED",
+	[CODE(JOB_RESULT) - CODE(READY)] = "JOB_RESULT",
+	[CODE(WORKER_STARTED) - CODE(READY)] = "WORKER_STARTED",
+	[CODE(OK) - CODE(READY)] = "OK",
+	[CODE(PONG) - CODE(READY)] = "PONG",
+	[CODE(INFO_RESULT) - CODE(READY)] = "INFO_RESULT",
+	[CODE(OUTPUT) - CODE(READY)] = "OUTPUT",
+	[CODE(WRITE_ACK) - CODE(READY)] = "WRITE_ACK",
+	[CODE(STAT_RESULT) - CODE(READY)] = "STAT_RESULT",
+	[CODE(DIR_ENTRIES) - CODE(READY)] = "DIR_ENTRIES",
+	[CODE(READLINK_RESULT) - CODE(READY)] = "READLINK_RESULT",
+	[CODE(JOB_LIST_RESULT) - CODE(READY)] = "JOB_LIST_RESULT",
+	[CODE(WORKER_LIST_RESULT) - CODE(READY)] = "WORKER_LIST_RESULT",
+	[CODE(CLOCK_RESULT) - CODE(READY)] = "CLOCK_RESULT",
+	[CODE(KERNEL_LOG_RECORD) - CODE(READY)] = "KERNEL_LOG_RECORD",
+	[CODE(CALL_STARTED) - CODE(READY)] = "CALL_STARTED",
+	[CODE(KERNEL_EVENT) - CODE(READY)] = "KERNEL_EVENT",
+	[CODE(WORKER_EXITED) - CODE(READY)] = "WORKER_EXITED",
+};
+
+static_assert(ARRAY_SIZE(rules) == CODE(RELEASE_INIT) + 1, "a row for each request");
+static_assert(ARRAY_SIZE(reply_names) == CODE(WORKER_EXITED) - CODE(READY) + 1,
+	      "a name for each reply");
+
+const struct message_rule *rule_of(uint32_t code)
+{
+	if (code >= ARRAY_SIZE(rules) || !rules[code].name)
+		return NULL;
+	return &rules[code];
+}
+
+const char *rule_name(uint32_t code)
+{
+	if (code >= CODE(READY))
+		return code - CODE(READY) < ARRAY_SIZE(reply_names)
+			       ? reply_names[code - CODE(READY)]
+			       : NULL;
+	return code < ARRAY_SIZE(rules) ? rules[code].name : NULL;
+}

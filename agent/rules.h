@@ -1,0 +1,47 @@
+/*
+ * One table says of every message what it is called, who handles it, what its fields must be like,
+ * and how it goes with others in flight.
+ */
+#ifndef AGENT_RULES_H
+#define AGENT_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/check.h"
+#include "proto/codec.h"
+
+struct session;
+
+/* The message lives until the handler returns. */
+typedef void (*message_handler)(struct session *session, uint32_t id,
+				const Provium__V1__Message *message);
+
+struct message_rule {
+	/* As in docs/protocol.md, without MSG_. */
+	const char *name;
+	/* NULL: known and not served. */
+	message_handler handler;
+	/* What holds of its fields. */
+	struct field_set fields;
+	/* May have to wait: file operations and system calls run in the order sent. */
+	bool in_turn;
+	/* Belongs to a request in flight of this code, with the same id; has no reply of its own.
+	 */
+	uint32_t continues;
+	/* Can stay in flight, so that how many there are is limited. */
+	bool lasts;
+	/* CANCEL can end it. */
+	bool cancellable;
+};
+
+/* Request codes are under 128 (docs/protocol.md). */
+#define MAX_REQUEST_CODES 128
+
+/* NULL for a code that is no request. */
+const struct message_rule *rule_of(uint32_t code);
+
+/* As in docs/protocol.md, without MSG_; NULL for a code that is no message. */
+const char *rule_name(uint32_t code);
+
+#endif
