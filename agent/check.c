@@ -181,7 +181,10 @@ bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
 		}
 		if (!present) {
 			if (rule->flags & FIELD_REQUIRED)
-				return fail(failure, ERROR_INVALID, "%s: is absent", rule->name);
+				return rule->type == FIELD_CASE
+					       ? fail(failure, ERROR_INVALID, "is empty")
+					       : fail(failure, ERROR_INVALID, "%s: is absent",
+						      rule->name);
 			continue;
 		}
 		if (!check_value(message, rule, failure))

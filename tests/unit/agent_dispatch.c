@@ -334,7 +334,7 @@ START_TEST(check_a_union)
 	Provium__V1__Target message = PROVIUM__V1__TARGET__INIT;
 
 	ck_assert(!CHECK(message, rules));
-	ck_assert_str_eq(failure.text, "target: is absent");
+	ck_assert_str_eq(failure.text, "is empty");
 	message.target_case = PROVIUM__V1__TARGET__TARGET_JOB;
 	ck_assert(CHECK(message, rules));
 }
