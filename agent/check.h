@@ -44,8 +44,11 @@ enum {
 	FIELD_DEFAULT_0 = 1 << 5,
 };
 
+/* Names within, not pointed to: in a program that is relocated at its start a pointer costs 32
+ * bytes.
+ */
 struct field_rule {
-	const char *name;
+	char name[18];
 	uint8_t type;
 	uint8_t flags;
 	/* Of has_NAME or n_NAME; unused with FIELD_MESSAGE. */

@@ -41,9 +41,13 @@ static const ProtobufCMessage *body_of(const Provium__V1__Message *message)
 	return &message->exec->base;
 }
 
-static void refuse_unknown(struct session *session, const Provium__V1__Message *message)
+/* A message that is no request. */
+static void refuse_code(struct session *session, const Provium__V1__Message *message)
 {
-	if (message->base.n_unknown_fields > 0)
+	if (message->body_case)
+		reply_error(session, message->id, ERROR_UNSUPPORTED, NULL, 0,
+			    "message %u is not a request: an agent sends it", message->body_case);
+	else if (message->base.n_unknown_fields > 0)
 		reply_error(session, message->id, ERROR_UNKNOWN_MESSAGE, NULL, 0,
 			    "no message has code %u", message->base.unknown_fields[0].tag);
 	else
@@ -127,23 +131,19 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 			     const uint8_t *body, uint32_t length)
 {
 	const struct message_rule *rule = rule_of(message->body_case);
-	const char *name = rule_name(message->body_case);
 	struct check_failure failure;
 
 	if (message->id == 0) {
 		session_refuse(session, ERROR_INVALID, "a request with id 0");
 		return;
 	}
-	if (!name) {
-		refuse_unknown(session, message);
+	if (!rule) {
+		refuse_code(session, message);
 		return;
 	}
 	if (!is_served(session->loop, message->body_case)) {
 		reply_error(session, message->id, ERROR_UNSUPPORTED, NULL, 0,
-			    message->body_case < MAX_REQUEST_CODES
-				    ? "%s is not served by this agent"
-				    : "%s is not a request",
-			    name);
+			    "%s is not served by this agent", rule->name);
 		return;
 	}
 	if (!rule->continues && !may_begin(session, message, rule))

@@ -1,6 +1,4 @@
 /* provium-agent: its command line, and the two ways in which it is started. */
-#include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +13,7 @@
 #include "agent/power.h"
 #include "agent/server.h"
 #include "agent/supervisor.h"
+#include "agent/text.h"
 #include "common/util.h"
 #include "proto/limits.h"
 
@@ -94,14 +93,9 @@ static bool parse_arguments(int argc, char **argv, struct arguments *arguments)
 /* Any port that a socket can be bound to: VMADDR_PORT_ANY is none. */
 static bool parse_port(const char *text, uint32_t *port)
 {
-	unsigned long long value;
-	char *end;
+	uint64_t value;
 
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno != 0 || *end != '\0' || value == 0 || value >= UINT32_MAX)
+	if (!text_read_number(&text, &value) || *text != '\0' || value == 0 || value >= UINT32_MAX)
 		return false;
 	*port = (uint32_t)value;
 	return true;
@@ -203,7 +197,7 @@ static void raise_nofile(struct server_config *config)
 		return;
 	config->nofile = limit;
 	limit.rlim_cur = limit.rlim_max;
-	config->restore_nofile = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+	config->restore_nofile = prlimit(0, RLIMIT_NOFILE, &limit, NULL) == 0;
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* PING, INFO, CANCEL, SHUTDOWN. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@
 #include "agent/rules.h"
 #include "agent/server.h"
 #include "agent/session.h"
+#include "agent/text.h"
 #include "agent/turn.h"
 #include "common/cleanup.h"
 
@@ -40,15 +41,19 @@ void op_ping(struct session *session, uint32_t id, const Provium__V1__Message *r
 static uint64_t resident_bytes(const struct loop *loop)
 {
 	cleanup_close int fd = loop_open_proc(loop, "self/statm", O_RDONLY);
-	char text[128], *rest;
+	char text[128];
+	const char *rest = text;
+	uint64_t size, resident;
 	ssize_t count;
 
 	count = fd < 0 ? -1 : os_read(fd, text, sizeof(text) - 1);
 	if (count <= 0)
 		return 0;
 	text[count] = '\0';
-	(void)strtoull(text, &rest, 10);
-	return strtoull(rest, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!text_read_number(&rest, &size) || *rest++ != ' ' ||
+	    !text_read_number(&rest, &resident))
+		return 0;
+	return resident * getauxval(AT_PAGESZ);
 }
 
 /* 0 where procfs cannot be read. */

@@ -146,49 +146,10 @@ static const struct message_rule rules[] = {
 	[CODE(RELEASE_INIT)] = { "RELEASE_INIT" },
 };
 
-/* What the agent sends; a host that sends one is told so. */
-static const char *const reply_names[] = {
-	[0] = "READY",
-	[CODE(EXEC_RESULT) - CODE(READY)] = "EXEC_RESULT",
-	[CODE(FILE_DATA) - CODE(READY)] = "FILE_DATA",
-	[CODE(ERROR) - CODE(READY)] = "ERROR",
-	[CODE(SYSCALL_RESULT) - CODE(READY)] = "SYSCALL_RESULT",
-	[CODE(JOB_STARTED) - CODE(READY)] = "JOB_STARTED",
-	[CODE(JOB_RESULT) - CODE(READY)] = "JOB_RESULT",
-	[CODE(WORKER_STARTED) - CODE(READY)] = "WORKER_STARTED",
-	[CODE(OK) - CODE(READY)] = "OK",
-	[CODE(PONG) - CODE(READY)] = "PONG",
-	[CODE(INFO_RESULT) - CODE(READY)] = "INFO_RESULT",
-	[CODE(OUTPUT) - CODE(READY)] = "OUTPUT",
-	[CODE(WRITE_ACK) - CODE(READY)] = "WRITE_ACK",
-	[CODE(STAT_RESULT) - CODE(READY)] = "STAT_RESULT",
-	[CODE(DIR_ENTRIES) - CODE(READY)] = "DIR_ENTRIES",
-	[CODE(READLINK_RESULT) - CODE(READY)] = "READLINK_RESULT",
-	[CODE(JOB_LIST_RESULT) - CODE(READY)] = "JOB_LIST_RESULT",
-	[CODE(WORKER_LIST_RESULT) - CODE(READY)] = "WORKER_LIST_RESULT",
-	[CODE(CLOCK_RESULT) - CODE(READY)] = "CLOCK_RESULT",
-	[CODE(KERNEL_LOG_RECORD) - CODE(READY)] = "KERNEL_LOG_RECORD",
-	[CODE(CALL_STARTED) - CODE(READY)] = "CALL_STARTED",
-	[CODE(KERNEL_EVENT) - CODE(READY)] = "KERNEL_EVENT",
-	[CODE(WORKER_EXITED) - CODE(READY)] = "WORKER_EXITED",
-};
-
 static_assert(ARRAY_SIZE(rules) == CODE(RELEASE_INIT) + 1, "a row for each request");
-static_assert(ARRAY_SIZE(reply_names) == CODE(WORKER_EXITED) - CODE(READY) + 1,
-	      "a name for each reply");
-
 const struct message_rule *rule_of(uint32_t code)
 {
-	if (code >= ARRAY_SIZE(rules) || !rules[code].name)
+	if (code >= ARRAY_SIZE(rules) || !rules[code].name[0])
 		return NULL;
 	return &rules[code];
-}
-
-const char *rule_name(uint32_t code)
-{
-	if (code >= CODE(READY))
-		return code - CODE(READY) < ARRAY_SIZE(reply_names)
-			       ? reply_names[code - CODE(READY)]
-			       : NULL;
-	return code < ARRAY_SIZE(rules) ? rules[code].name : NULL;
 }

@@ -19,7 +19,7 @@ typedef void (*message_handler)(struct session *session, uint32_t id,
 
 struct message_rule {
 	/* As in docs/protocol.md, without MSG_. */
-	const char *name;
+	char name[14];
 	/* NULL: known and not served. */
 	message_handler handler;
 	/* What holds of its fields. */
@@ -40,8 +40,5 @@ struct message_rule {
 
 /* NULL for a code that is no request. */
 const struct message_rule *rule_of(uint32_t code);
-
-/* As in docs/protocol.md, without MSG_; NULL for a code that is no message. */
-const char *rule_name(uint32_t code);
 
 #endif

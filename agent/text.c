@@ -55,3 +55,18 @@ void text_make_utf8(char *text)
 		at += length;
 	}
 }
+
+bool text_read_number(const char **text, uint64_t *value)
+{
+	const char *at = *text;
+
+	*value = 0;
+	for (; *at >= '0' && *at <= '9'; at++)
+		if (__builtin_mul_overflow(*value, 10, value) ||
+		    __builtin_add_overflow(*value, (uint64_t)(*at - '0'), value))
+			return false;
+	if (at == *text)
+		return false;
+	*text = at;
+	return true;
+}

@@ -179,7 +179,7 @@ START_TEST(not_a_request)
 	message.body_case = BODY(OK);
 	message.ok = &ok;
 	id = client_send(&client, &message);
-	client_expect_error(&client, id, CODE(UNSUPPORTED), "OK is not a request");
+	client_expect_error(&client, id, CODE(UNSUPPORTED), "message 136 is not a request");
 	client_ping(&client);
 }
 END_TEST

@@ -180,6 +180,31 @@ START_TEST(utf8)
 }
 END_TEST
 
+START_TEST(numbers)
+{
+	const char *const wrong[] = {
+		"", " 1", "+1", "-1", "x", "18446744073709551616", "99999999999999999999"
+	};
+	const char *text = "0 12 18446744073709551615x";
+	uint64_t value;
+
+	ck_assert(text_read_number(&text, &value));
+	ck_assert_uint_eq(value, 0);
+	text++;
+	ck_assert(text_read_number(&text, &value));
+	ck_assert_uint_eq(value, 12);
+	text++;
+	ck_assert(text_read_number(&text, &value));
+	ck_assert_uint_eq(value, UINT64_MAX);
+	ck_assert_str_eq(text, "x");
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		text = wrong[i];
+		ck_assert(!text_read_number(&text, &value));
+		ck_assert_ptr_eq(text, wrong[i]);
+	}
+}
+END_TEST
+
 START_TEST(errno_names)
 {
 	ck_assert_str_eq(errno_name(EPERM), "EPERM");
@@ -420,6 +445,7 @@ int main(void)
 	tcase_add_test(queues, queue_without_memory);
 	suite_add_tcase(suite, queues);
 	tcase_add_test(texts, utf8);
+	tcase_add_test(texts, numbers);
 	tcase_add_test(texts, errno_names);
 	tcase_add_test(texts, paths);
 	suite_add_tcase(suite, texts);
