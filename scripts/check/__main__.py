@@ -1,7 +1,7 @@
 """usage: ./check [PART...]
 
-Builds Provium and runs what must pass; without arguments everything but bench. Installs missing
-Debian packages and fetches test kernels, where there are none yet.
+Builds Provium and runs what must pass; without arguments everything but endurance and bench, which
+take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
 
     lint         formatting, warnings as errors with gcc and clang, clang-tidy, scripts, the tree
     unit         unit tests under the address and undefined behaviour sanitizers
@@ -9,6 +9,7 @@ Debian packages and fetches test kernels, where there are none yet.
     interop      a client made by another implementation of protobuf
     integration  real kernels in QEMU
     fuzz         every libFuzzer target for 20 seconds
+    endurance    tests of the same kinds at full length: many commands, large files
     bench        figures beside floors measured in the same guest
 
 The last line counts the tests of all parts together. The exit status is 1 if any failed.
@@ -32,8 +33,11 @@ PARTS = {
     "interop": suites.interop,
     "integration": suites.integration,
     "fuzz": fuzz,
+    "endurance": suites.endurance,
     "bench": suites.bench,
 }
+# Run only where they are named.
+LONG = {"endurance", "bench"}
 
 
 def main(arguments):
@@ -48,7 +52,7 @@ def main(arguments):
     total = Counts()
     begin = time.monotonic()
     for name, function in PARTS.items():
-        if name in arguments or (not arguments and name != "bench"):
+        if name in arguments or (not arguments and name not in LONG):
             start = time.monotonic()
             part = Part()
             say(name)

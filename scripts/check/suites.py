@@ -112,6 +112,11 @@ def integration(part):
     suite(part, "integration", "plain", one_by_one=True)
 
 
+def endurance(part):
+    kernels()
+    suite(part, "endurance", "plain", with_output=True, one_by_one=True)
+
+
 def bench(part):
     kernels()
     suite(part, "bench", "plain", with_output=True, one_by_one=True)

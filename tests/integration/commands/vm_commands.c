@@ -1,0 +1,370 @@
+/*
+ * Commands in a guest, many and large: nothing lost, nothing left, nothing held up.
+ *
+ *     vm-commands KERNELS WRITER [full]    "full": as many and as large as it takes minutes
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/util.h"
+#include "tests/integration/vm/machine.h"
+#include "tests/unit/unit.h"
+
+#define TIMEOUT 120000
+
+static const char *writer;
+static bool full;
+
+static struct provium_vm *vm;
+static struct provium_connection *connection;
+static struct provium_error error;
+
+#define CALL(call) ck_assert_msg((call) == 0, "%s: %s", #call, error.message)
+
+static void boot(void)
+{
+	const struct provium_file file = { .guest_path = "/writer", .host_path = writer };
+	struct provium_vm_options options;
+
+	machine_start();
+	options = machine_options();
+	options.files = &file;
+	options.n_files = 1;
+	vm = machine_boot(&options);
+	connection = provium_vm_connection(vm);
+}
+
+static void shut_down(void)
+{
+	CALL(provium_vm_shutdown(vm, false, TIMEOUT, &error));
+	provium_vm_free(vm);
+	machine_finish();
+}
+
+static struct provium_info info(void)
+{
+	struct provium_info now;
+
+	CALL(provium_info(connection, TIMEOUT, &now, &error));
+	return now;
+}
+
+/* Processes of the guest; of its shell, which asks, and of ls there is always one each. */
+static int count_processes(void)
+{
+	const struct provium_exec_options options = { .shell = "ls -d /proc/[1-9]* | wc -l" };
+	struct provium_buffer output;
+	int count;
+
+	CALL(provium_exec_run(connection, &options, 0, TIMEOUT, NULL, &output, NULL, &error));
+	count = atoi(output.data);
+	free(output.data);
+	return count;
+}
+
+static void run_true(void)
+{
+	static const char *const argv[] = { "/bin/busybox", "true", NULL };
+	const struct provium_exec_options options = { .argv = argv };
+	struct provium_exec_result result;
+
+	CALL(provium_exec_run(connection, &options, 0, TIMEOUT, &result, NULL, NULL, &error));
+	ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
+	ck_assert_int_eq(result.exit_code, 0);
+}
+
+/* What the agent holds does not grow with what it has done. */
+START_TEST(in_a_row)
+{
+	const int count = full ? 10000 : 500;
+	struct provium_info before, after;
+	int processes;
+
+	for (int i = 0; i < 100; i++)
+		run_true();
+	processes = count_processes();
+	before = info();
+	for (int i = 0; i < count; i++)
+		run_true();
+	after = info();
+	printf("# %d commands: resident %+lld bytes, fds %+d\n", count,
+	       (long long)(after.resident_bytes - before.resident_bytes),
+	       (int)(after.open_fds - before.open_fds));
+	ck_assert_uint_eq(after.open_fds, before.open_fds);
+	ck_assert_uint_le(after.resident_bytes, before.resident_bytes + KIB(64));
+	ck_assert_uint_eq(after.commands_running, 0);
+	ck_assert_int_eq(count_processes(), processes);
+}
+END_TEST
+
+enum {
+	AT_ONCE = 500,
+	LINES = 40,
+};
+
+struct many {
+	struct provium_exec *exec;
+	int number;
+	char output[2][4096];
+	size_t size[2];
+};
+
+static void take_many(void *user, enum provium_stream stream, const void *data, size_t size)
+{
+	struct many *many = user;
+	int index = stream == PROVIUM_STDERR;
+
+	if (size > sizeof(many->output[0]) - many->size[index])
+		size = sizeof(many->output[0]) - many->size[index];
+	memcpy(many->output[index] + many->size[index], data, size);
+	many->size[index] += size;
+}
+
+static void expect_lines_of(const struct many *many, int index, const char *word)
+{
+	char wanted[4096];
+	size_t used = 0;
+
+	for (int line = 0; line < LINES; line++)
+		used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%s %d %d\n", word,
+					 many->number, line);
+	ck_assert_uint_eq(many->size[index], used);
+	ck_assert_int_eq(memcmp(many->output[index], wanted, used), 0);
+}
+
+START_TEST(at_once)
+{
+	static struct many all[AT_ONCE];
+
+	for (int i = 0; i < AT_ONCE; i++) {
+		struct provium_exec_options options = { .on_output = take_many, .user = &all[i] };
+		char shell[128];
+
+		all[i] = (struct many){ .number = i };
+		snprintf(shell, sizeof(shell),
+			 "i=0; while [ $i -lt %d ]; do echo out %d $i; echo err %d $i >&2; "
+			 "i=$((i + 1)); done; exit %d",
+			 LINES, i, i, i % 256);
+		options.shell = shell;
+		CALL(provium_exec_start(connection, &options, &all[i].exec, &error));
+	}
+	for (int i = 0; i < AT_ONCE; i++) {
+		struct provium_exec_result result;
+
+		CALL(provium_exec_wait(all[i].exec, TIMEOUT, &result, &error));
+		ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
+		ck_assert_int_eq(result.exit_code, i % 256);
+		expect_lines_of(&all[i], 0, "out");
+		expect_lines_of(&all[i], 1, "err");
+		provium_exec_free(all[i].exec);
+	}
+	ck_assert_uint_eq(info().commands_running, 0);
+}
+END_TEST
+
+static struct provium_exec_result run(const char *shell, uint64_t timeout_ms,
+				      struct provium_buffer *output)
+{
+	const struct provium_exec_options options = { .shell = shell, .timeout_ms = timeout_ms };
+	struct provium_exec_result result;
+
+	CALL(provium_exec_run(connection, &options, 0, TIMEOUT, &result, output, NULL, &error));
+	return result;
+}
+
+START_TEST(outcomes)
+{
+	struct provium_exec_result result;
+	struct provium_buffer output;
+	uint64_t start = machine_now_ms();
+
+	/* A daemon that keeps standard output holds nobody up. */
+	result = run("sleep 1000 & echo started", 0, &output);
+	printf("# a command whose output is held: %llu ms\n",
+	       (unsigned long long)(machine_now_ms() - start));
+	ck_assert_str_eq(output.data, "started\n");
+	ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
+	ck_assert(result.pipes_held);
+	free(output.data);
+	machine_expect(connection, "killall sleep", "");
+
+	result = run("kill -SEGV $$", 0, NULL);
+	ck_assert_int_eq(result.outcome, PROVIUM_SIGNALLED);
+	ck_assert_int_eq(result.signal, SIGSEGV);
+
+	result = run("exec sleep 1000", 300, NULL);
+	ck_assert_int_eq(result.outcome, PROVIUM_EXEC_TIMED_OUT);
+
+	/* What has left the process group and the session dies with it. */
+	result = run("setsid sleep 1000 & exec sleep 1000", 1000, NULL);
+	ck_assert_int_eq(result.outcome, PROVIUM_EXEC_TIMED_OUT);
+	machine_expect(connection, "pidof sleep || echo none", "none\n");
+	result = run("setsid sh -c \"trap '' TERM; sleep 1000\" & sleep 1000", 1000, NULL);
+	ck_assert_int_eq(result.outcome, PROVIUM_EXEC_TIMED_OUT);
+	machine_expect(connection, "pidof sleep || echo none", "none\n");
+}
+END_TEST
+
+/* The numbers that the writer writes. */
+struct numbers {
+	uint64_t bytes[2];
+	bool wrong;
+};
+
+static void take_numbers(void *user, enum provium_stream stream, const void *data, size_t size)
+{
+	struct numbers *numbers = user;
+	uint64_t *bytes = &numbers->bytes[stream == PROVIUM_STDERR];
+	const uint8_t *at = data;
+
+	for (size_t i = 0; i < size; i++, ++*bytes) {
+		uint64_t number = *bytes / 8;
+
+		numbers->wrong |= at[i] != (uint8_t)(number >> 8 * (*bytes % 8));
+	}
+}
+
+START_TEST(both_streams)
+{
+	const uint64_t bytes = full ? MIB(1024) : MIB(32);
+	char text[32];
+	const char *const argv[] = { "/writer", text, NULL };
+	struct numbers numbers = { 0 };
+	const struct provium_exec_options options = {
+		.argv = argv,
+		.on_output = take_numbers,
+		.user = &numbers,
+	};
+	struct provium_exec_result result;
+	struct provium_exec *exec;
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	CALL(provium_exec_start(connection, &options, &exec, &error));
+	CALL(provium_exec_wait(exec, 1800000, &result, &error));
+	provium_exec_free(exec);
+	ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
+	ck_assert_int_eq(result.exit_code, 0);
+	ck_assert_uint_eq(numbers.bytes[0], bytes);
+	ck_assert_uint_eq(numbers.bytes[1], bytes);
+	ck_assert(!numbers.wrong);
+}
+END_TEST
+
+/* Takes what comes at 1 MiB/s. */
+static void take_slowly(void *user, enum provium_stream stream, const void *data, size_t size)
+{
+	uint64_t *bytes = user;
+
+	(void)stream;
+	(void)data;
+	*bytes += size;
+	usleep((useconds_t)size);
+}
+
+static void *read_slowly(void *user)
+{
+	struct provium_connection *own = user;
+	static uint64_t bytes;
+	const struct provium_exec_options options = {
+		.shell = "head -c 16777216 /dev/zero",
+		.on_output = take_slowly,
+		.user = &bytes,
+	};
+	struct provium_exec_result result;
+	struct provium_error failure;
+	struct provium_exec *exec;
+
+	bytes = 0;
+	if (provium_exec_start(own, &options, &exec, &failure) < 0)
+		return NULL;
+	if (provium_exec_wait(exec, TIMEOUT, &result, &failure) < 0)
+		bytes = 0;
+	provium_exec_free(exec);
+	return &bytes;
+}
+
+static int compare(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* Microseconds for 20 commands side by side: the median of some rounds. */
+static uint64_t twenty_us(int rounds)
+{
+	uint64_t times[32];
+
+	for (int round = 0; round < rounds; round++) {
+		const struct provium_exec_options options = { .shell = "true" };
+		struct provium_exec *all[20];
+		uint64_t start = monotonic_ns();
+
+		for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+			CALL(provium_exec_start(connection, &options, &all[i], &error));
+		for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+			CALL(provium_exec_wait(all[i], TIMEOUT, NULL, &error));
+			provium_exec_free(all[i]);
+		}
+		times[round] = (monotonic_ns() - start) / 1000;
+	}
+	qsort(times, (size_t)rounds, sizeof(times[0]), compare);
+	return times[rounds / 2];
+}
+
+START_TEST(a_slow_reader)
+{
+	const int rounds = full ? 20 : 3;
+	struct provium_connection *own;
+	uint64_t before, beside, after, *bytes;
+	struct provium_info now;
+	pthread_t thread;
+	void *status;
+
+	CALL(provium_vm_connect(vm, 0, TIMEOUT, &own, &error));
+	before = twenty_us(rounds);
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_slowly, own), 0);
+	usleep(500000);
+	beside = twenty_us(rounds);
+	now = info();
+	pthread_join(thread, &status);
+	bytes = status;
+	after = twenty_us(rounds);
+	provium_connection_free(own);
+	printf("# 20 commands, us: %llu before, %llu beside a slow reader, %llu after; "
+	       "agent %llu KiB\n",
+	       (unsigned long long)before, (unsigned long long)beside, (unsigned long long)after,
+	       (unsigned long long)now.resident_bytes >> 10);
+	ck_assert_ptr_nonnull(bytes);
+	ck_assert_uint_eq(*bytes, MIB(16));
+	ck_assert_uint_lt(now.resident_bytes, MIB(4));
+	/* Only over many rounds does a ratio of times say something. */
+	if (full)
+		ck_assert_uint_le(2 * beside, 3 * MAX(before, after));
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	Suite *suite = suite_create("vm-commands");
+	TCase *tcase = unit_counted_case("commands");
+
+	if (argc < 3)
+		return 2;
+	machine_kernels = argv[1];
+	writer = argv[2];
+	full = argc > 3 && strcmp(argv[3], "full") == 0;
+	tcase_add_checked_fixture(tcase, boot, shut_down);
+	tcase_set_timeout(tcase, 1800);
+	tcase_add_test(tcase, in_a_row);
+	tcase_add_test(tcase, at_once);
+	tcase_add_test(tcase, outcomes);
+	tcase_add_test(tcase, both_streams);
+	tcase_add_test(tcase, a_slow_reader);
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
