@@ -134,7 +134,8 @@ START_TEST(test_panic)
 	wait_gone(provium_vm_connection(vm),
 		  "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 1000",
 		  "the guest's kernel panicked: sysrq triggered crash", &error);
-	ck_assert_msg(strstr(error.message, "sysrq_handle_crash+"), "%s", error.message);
+	/* The end of the trace; how long it is depends on what else was on the stack. */
+	ck_assert_msg(strstr(error.message, "</TASK>"), "%s", error.message);
 	provium_vm_free(vm);
 }
 END_TEST
