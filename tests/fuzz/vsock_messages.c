@@ -123,6 +123,7 @@ static bool send_record(struct input *input, int socket)
 		char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
 	} control = { 0 };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *fds = &control.align;
 	unsigned int count;
 
 	if (header.request == RECORD_PROCESS)
@@ -138,12 +139,12 @@ static bool send_record(struct input *input, int socket)
 	if (count > 0) {
 		message.msg_control = &control;
 		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		CMSG_FIRSTHDR(&message)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&message)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&message)->cmsg_len = CMSG_LEN(count * sizeof(int));
+		fds->cmsg_level = SOL_SOCKET;
+		fds->cmsg_type = SCM_RIGHTS;
+		fds->cmsg_len = CMSG_LEN(count * sizeof(int));
 	}
 	for (unsigned int i = 0; i < count; i++)
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)) + i * sizeof(int),
+		memcpy(CMSG_DATA(fds) + i * sizeof(int),
 		       &kinds[next_byte(input) % ARRAY_SIZE(kinds)], sizeof(int));
 
 	iov.iov_len = MIN(header.size, input->size);

@@ -19,9 +19,9 @@
 #include "host/vsock/log.h"
 #include "host/vsock/mux.h"
 
-#define REGION  8192u
+#define REGION  ((size_t)8192)
 #define REGIONS 2u
-#define RING    1024u /* each part of a ring has so much */
+#define RING    ((size_t)1024) /* each part of a ring has so much */
 #define CID     3u
 #define ENDS    8u
 
@@ -246,7 +246,7 @@ static void write_memory(struct input *input)
 
 static void offer(struct input *input)
 {
-	struct vring_avail *available = (void *)(guest + (next_byte(input) & 1) * 3 * RING + RING);
+	struct vring_avail *available = (void *)(guest + 3 * RING * (next_byte(input) & 1) + RING);
 
 	available->idx = htole16((uint16_t)(le16toh(available->idx) + next_byte(input)));
 }
