@@ -3,11 +3,12 @@
 Builds Provium and runs what must pass; without arguments everything but endurance and bench, which
 take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
 
-    lint         formatting, warnings as errors with gcc and clang, clang-tidy, scripts, the tree
+    lint         formatting, warnings as errors with gcc and clang, scripts, the tree
     unit         unit tests under the address and undefined behaviour sanitizers
     static       form and size of the guest's programs
     interop      a client made by another implementation of protobuf
-    integration  real kernels in QEMU
+    integration  real kernels in QEMU; beside them, if they are asked for:
+    tidy         clang-tidy
     fuzz         every libFuzzer target for 20 seconds
     endurance    tests of the same kinds at full length: many commands, large files
     bench        figures beside floors measured in the same guest
@@ -15,16 +16,18 @@ take long. Installs missing Debian packages and fetches test kernels, where ther
 The last line counts the tests of all parts together. The exit status is 1 if any failed.
 """
 
+import functools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import suites
-from common import Counts, Failure, Part, children, say
+from common import Counts, Failure, Part, children, processors, say
 from fuzz import fuzz
-from lint import lint
+from lint import lint, tidy
 
 PARTS = {
     "lint": lint,
@@ -32,12 +35,65 @@ PARTS = {
     "static": suites.static,
     "interop": suites.interop,
     "integration": suites.integration,
+    "tidy": tidy,
     "fuzz": fuzz,
     "endurance": suites.endurance,
     "bench": suites.bench,
 }
 # Run only where they are named.
 LONG = {"endurance", "bench"}
+
+WITH_KERNELS = {"integration", "endurance", "bench"}
+
+# A VM under TCG keeps little more than one processor busy, and these only compute.
+BESIDE_INTEGRATION = {"tidy", "fuzz"}
+
+
+def run_part(name, function, tell=say):
+    start = time.monotonic()
+    part = Part(tell)
+    tell(name)
+    try:
+        function(part)
+    except (Failure, OSError, ValueError) as error:
+        part.failed(f"{name} could not be run", log=str(error))
+    tell(f"{name}: {part.counts}, {time.monotonic() - start:.0f} s\n")
+    return part.counts
+
+
+def run_beside(name, function, others):
+    """Runs a part that keeps one processor busy, and others, in turn, on the rest; these tell later."""
+    told, counts = [], []
+
+    def run_others():
+        for other in others:
+            counts.append(run_part(other, PARTS[other], told.append))
+
+    thread = threading.Thread(target=run_others)
+    with processors:
+        thread.start()
+        counts.append(run_part(name, function))
+    thread.join()
+    for line in told:
+        say(line)
+    return counts
+
+
+def run_parts(names):
+    """Yields counts."""
+    functions = dict(PARTS)
+    beside = []
+    if WITH_KERNELS & set(names):
+        kernels = suites.fetch_kernels()
+        for name in WITH_KERNELS:
+            functions[name] = functools.partial(PARTS[name], kernels=kernels)
+    if "integration" in names:
+        beside = [name for name in names if name in BESIDE_INTEGRATION]
+    for name in names:
+        if name == "integration":
+            yield from run_beside(name, functions[name], beside)
+        elif name not in beside:
+            yield run_part(name, functions[name])
 
 
 def main(arguments):
@@ -51,17 +107,9 @@ def main(arguments):
 
     total = Counts()
     begin = time.monotonic()
-    for name, function in PARTS.items():
-        if name in arguments or (not arguments and name not in LONG):
-            start = time.monotonic()
-            part = Part()
-            say(name)
-            try:
-                function(part)
-            except (Failure, OSError, ValueError) as error:
-                part.failed(f"{name} could not be run", log=str(error))
-            say(f"{name}: {part.counts}, {time.monotonic() - start:.0f} s\n")
-            total.add(part.counts)
+    for counts in run_parts([name for name in PARTS
+                             if name in arguments or (not arguments and name not in LONG)]):
+        total.add(counts)
     say(f"{time.monotonic() - begin:.0f} s in all")
     say(str(total))
     return 1 if total.failed else 0

@@ -10,6 +10,10 @@ BUILD = os.path.join(ROOT, "build")
 CHECK = os.path.join(BUILD, "check")
 JOBS = len(os.sched_getaffinity(0))
 
+# Who only computes takes one for each program that it runs, so that the VMs, which take one for all of
+# them, have it for themselves. When they are done it is the others', too.
+processors = threading.BoundedSemaphore(JOBS)
+
 # Of a longer log the beginning and the end are shown: what was found, and what became of it.
 LOG_HEAD, LOG_TAIL = 50, 50
 
@@ -78,13 +82,14 @@ class Failure(Exception):
 class Part:
     """Runs tests, prints a line for each and counts them."""
 
-    def __init__(self):
+    def __init__(self, tell=say):
         self.counts = Counts()
+        self.tell = tell
         self.lock = threading.Lock()
 
     def report(self, word, name, seconds, log=""):
         line = f"  {word:4}  {name}" + (f"  {seconds:.1f} s" if seconds >= 0.1 else "")
-        say(f"{line}\n{indented(log)}" if log.strip() else line)
+        self.tell(f"{line}\n{indented(log)}" if log.strip() else line)
 
     def passed(self, name, seconds=0.0, log="", number=1):
         with self.lock:
@@ -116,27 +121,34 @@ class Part:
         return True
 
 
+def run_aside(*command, **options):
+    """For what only computes: one of the processors, and there what the VMs leave of it."""
+    with processors:
+        return run("nice", "-n", "10", *command, **options)
+
+
 def must(result):
     if result.returncode != 0:
         raise Failure(result.stdout or f"exit status {result.returncode}")
     return result.stdout
 
 
-# Build directories: the one users have, and one for each other way of compiling.
-
+# Two builds, each by another compiler with warnings as errors, so that both judge every file; what is
+# made serves the suites. gcc's is what users get: optimised and fortified, and booted in the guests.
+# clang's has the sanitizers, for the unit tests and the fuzzers: its warnings come from the source and
+# not from what an optimiser finds out, and do not change with them. Not build/ itself, which would be
+# compiled anew whenever ./check and others take turns.
 BUILDS = {
-    "plain": (BUILD, "cc", []),
-    "gcc": (os.path.join(CHECK, "gcc"), "gcc", ["-Dwerror=true"]),
-    "clang": (os.path.join(CHECK, "clang"), "clang", ["-Dwerror=true"]),
-    "asan": (os.path.join(CHECK, "asan"), "gcc", ["-Db_sanitize=address,undefined"]),
-    "fuzz": (os.path.join(CHECK, "fuzz"), "clang",
-             ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+    "gcc": (os.path.join(CHECK, "gcc"), {"CC": "gcc", "CXX": "g++"}, ["-Dwerror=true"]),
+    "clang": (os.path.join(CHECK, "clang"), {"CC": "clang", "CXX": "clang++"},
+              ["-Dwerror=true", "-Dfuzz=true", "-Db_sanitize=address,undefined",
+               "-Db_lundef=false"]),
 }
 
 
 def configure(name):
-    directory, compiler, options = BUILDS[name]
-    must(run("scripts/configure", directory, *options, env={**os.environ, "CC": compiler}))
+    directory, compilers, options = BUILDS[name]
+    must(run("scripts/configure", directory, *options, env={**os.environ, **compilers}))
     # Ninja configures again where build files have changed; Meson's own commands would not.
     must(run("ninja", "-C", directory, "--quiet", "build.ninja"))
     return directory

@@ -5,13 +5,14 @@ import json
 import os
 import re
 
-from common import BUILDS, ROOT, SANITIZERS, Failure, build, configure, must, run
+from common import (BUILDS, JOBS, ROOT, SANITIZERS, Failure, build, configure, must, run,
+                    run_aside)
 
 FUZZ_SECONDS = 20
 
 
 def fuzz_one(target):
-    directory = BUILDS["fuzz"][0]
+    directory = BUILDS["clang"][0]
     name = target[len("fuzz-"):]
     # What a run finds is kept here for the next one; the project's own corpus is only read.
     grown = os.path.join(directory, "corpus", name)
@@ -22,9 +23,10 @@ def fuzz_one(target):
     if not os.path.isdir(corpus):
         raise Failure(f"no corpus: tests/fuzz/corpus/{name}/")
     program = os.path.join(directory, "tests/fuzz", target)
-    result = run(program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-rss_limit_mb=512",
-                 "-print_final_stats=1", f"-artifact_prefix={findings}/{name}-", grown, corpus,
-                 env={**os.environ, **SANITIZERS}, timeout=FUZZ_SECONDS * 10)
+    result = run_aside(program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5",
+                       "-rss_limit_mb=512", "-print_final_stats=1",
+                       f"-artifact_prefix={findings}/{name}-", grown, corpus,
+                       env={**os.environ, **SANITIZERS}, timeout=FUZZ_SECONDS * 10)
     runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", result.stdout)
     if result.returncode != 0 or not runs or int(runs[1]) == 0:
         log = re.sub(r"^(#\d+\s|\s*NEW_FUNC|\s*[= ]>?0x\w+: ).*\n", "", result.stdout,
@@ -35,12 +37,12 @@ def fuzz_one(target):
 
 
 def fuzz(part):
-    targets = json.loads(must(run("meson", "introspect", "--targets", configure("fuzz"))))
+    targets = json.loads(must(run("meson", "introspect", "--targets", configure("clang"))))
     names = sorted(target["name"] for target in targets
                    if target["type"] == "executable" and target["name"].startswith("fuzz-"))
     if not names:
         raise Failure("tests/fuzz/meson.build has no target named fuzz-*")
-    build("fuzz", *(f"tests/fuzz/{name}" for name in names))
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    build("clang", *(f"tests/fuzz/{name}" for name in names))
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         for future in [pool.submit(part.attempt, name, fuzz_one, name) for name in names]:
             future.result()

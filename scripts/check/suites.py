@@ -1,5 +1,6 @@
 """The suites that Meson knows, run by Meson and counted test by test."""
 
+import concurrent.futures
 import json
 import os
 import re
@@ -90,33 +91,38 @@ def suite_result(part, test, protocols, with_output):
 
 
 def unit(part):
-    suite(part, "unit", "asan", environment=SANITIZERS)
+    suite(part, "unit", "clang", environment=SANITIZERS)
 
 
 def static(part):
-    suite(part, "static", "plain", with_output=True)
+    suite(part, "static", "gcc", with_output=True)
 
 
 def interop(part):
-    suite(part, "interop", "plain")
+    suite(part, "interop", "gcc")
 
 
-def kernels():
-    # Silent where they are there; otherwise it shows how far it is.
-    if run("scripts/kernels", stdout=None, stderr=None).returncode != 0:
-        raise Failure("no kernels to boot")
+def fetch_kernels():
+    """Begins to fetch them, beside what compiles: the network takes most of the time."""
+    return concurrent.futures.ThreadPoolExecutor(1).submit(run, "scripts/kernels")
 
 
-def integration(part):
-    kernels()
-    suite(part, "integration", "plain", one_by_one=True)
+def await_kernels(kernels):
+    result = kernels.result()
+    if result.returncode != 0:
+        raise Failure(f"{result.stdout}no kernels to boot")
 
 
-def endurance(part):
-    kernels()
-    suite(part, "endurance", "plain", with_output=True, one_by_one=True)
+def integration(part, kernels):
+    await_kernels(kernels)
+    suite(part, "integration", "gcc", one_by_one=True)
 
 
-def bench(part):
-    kernels()
-    suite(part, "bench", "plain", with_output=True, one_by_one=True)
+def endurance(part, kernels):
+    await_kernels(kernels)
+    suite(part, "endurance", "gcc", with_output=True, one_by_one=True)
+
+
+def bench(part, kernels):
+    await_kernels(kernels)
+    suite(part, "bench", "gcc", with_output=True, one_by_one=True)
