@@ -73,7 +73,9 @@ class Fidelity(unittest.TestCase):
         for kernel in kernels:
             with self.subTest(kernel=kernel):
                 plain, shim = self.images(kernel, {name: program, "dev": None})
-                append = f"console={console} loglevel=0 word provium=1 x.y=z"
+                # Where KASLR puts the kernel decides by pages how much memory is left, and limits
+                # and the root's size follow from that. Some kernels pass the word on to init.
+                append = f"console={console} loglevel=0 word provium=1 x.y=z nokaslr"
                 without = self.view(kernel, plain, f"rdinit=/{name} {append} {arguments}")
                 with_it = self.view(kernel, shim,
                                     f"rdinit=/provium-wrapper {with_wrapper} {append} {arguments}")
@@ -89,8 +91,7 @@ class Fidelity(unittest.TestCase):
     def test_init_of_the_image(self):
         """Without provium.init= it is /init."""
         view = self.compare(KERNELS, "init", "ttyS0", '-- last "a b"', "")
-        self.assertIn("argv[2] 'last'\n", view)
-        self.assertIn("argv[3] 'a b'\n", view)
+        self.assertRegex(view, r"argv\[\d\] 'last'\nargv\[\d\] 'a b'\n")
         self.assertEqual(len(re.findall(r"(?m)^fd \d+ ", view)), 3)
 
     def test_named_init(self):
