@@ -43,8 +43,9 @@ def count_output(test, protocols):
     return passed, failed, reasons
 
 
-def suite(part, name, build_name, with_output=False, one_by_one=False, environment=None):
-    """Runs a suite; one by one, each result is told at once and a VM has the machine for itself."""
+def suite(part, name, build_name, with_output=False, one_by_one=False, slow_down=1,
+          environment=None):
+    """Runs a suite; one by one, each result is told at once and no two VMs share the machine."""
     build(build_name)
     directory = BUILDS[build_name][0]
     tests = [test for test in json.loads(must(run("meson", "introspect", "--tests", directory)))
@@ -60,8 +61,10 @@ def suite(part, name, build_name, with_output=False, one_by_one=False, environme
         if os.path.exists(log):
             os.unlink(log)
         result = run("meson", "test", "-C", directory, "--no-rebuild", "--suite", name,
-                     "--logbase", base, *(test["name"] for test in group),
-                     env={**os.environ, **(environment or {})})
+                     "--logbase", base, "--timeout-multiplier", str(slow_down),
+                     *(test["name"] for test in group),
+                     env={**os.environ, "CK_TIMEOUT_MULTIPLIER": str(slow_down),
+                          **(environment or {})})
         results = []
         if os.path.exists(log):
             with open(log, encoding="utf-8") as file:
@@ -91,7 +94,8 @@ def suite_result(part, test, protocols, with_output):
 
 
 def unit(part):
-    suite(part, "unit", "clang", environment=SANITIZERS)
+    # The sanitizers make programs slow; Check has limits of its own for each test.
+    suite(part, "unit", "clang", slow_down=4, environment=SANITIZERS)
 
 
 def static(part):
