@@ -311,10 +311,13 @@ static ptrdiff_t from_memory(void *user, void *data, size_t size)
 	struct memory *memory = user;
 	size_t count = MIN(size, memory->size);
 
-	if (count > 0)
+	/* No bytes may be at no address, of which nothing may be copied and to which nothing added.
+	 */
+	if (count > 0) {
 		memcpy(data, memory->data, count);
-	memory->data += count;
-	memory->size -= count;
+		memory->data += count;
+		memory->size -= count;
+	}
 	return (ptrdiff_t)count;
 }
 
