@@ -343,3 +343,11 @@ void child_abandon(struct child *child)
 	else
 		kill_group(child);
 }
+
+int child_resize(struct child *child, unsigned int rows, unsigned int cols)
+{
+	(void)child;
+	(void)rows;
+	(void)cols;
+	return ENOTTY;
+}

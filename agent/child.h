@@ -113,4 +113,7 @@ int child_signal(struct child *child, int number, bool group);
 /* Kills it and tells nothing any more: its owner is gone. The loop reaps it. */
 void child_abandon(struct child *child);
 
+/* Sets the size of its terminal. 0 or an errno; ENOTTY: it has none. */
+int child_resize(struct child *child, unsigned int rows, unsigned int cols);
+
 #endif
