@@ -105,6 +105,17 @@ static void on_output(struct output_stream *stream, uint64_t offset, struct buff
 			      buffer, size);
 }
 
+static void on_output_held(struct output_stream *stream, int fd)
+{
+	const struct child *child = stream->owner;
+
+	if (child->events->held)
+		child->events->held(child->owner,
+				    (enum child_output)(stream - child->outputs), fd);
+	else
+		child_drain(child->loop, fd);
+}
+
 static void on_output_ended(struct output_stream *stream)
 {
 	finish(stream->owner);
@@ -113,6 +124,7 @@ static void on_output_ended(struct output_stream *stream)
 static const struct output_events output_events = {
 	.has_room = on_has_room,
 	.data = on_output,
+	.held = on_output_held,
 	.ended = on_output_ended,
 };
 
@@ -342,6 +354,11 @@ void child_abandon(struct child *child)
 		child_destroy(child);
 	else
 		kill_group(child);
+}
+
+void child_drain(struct loop *loop, int fd)
+{
+	stream_drain(loop, fd);
 }
 
 int child_resize(struct child *child, unsigned int rows, unsigned int cols)

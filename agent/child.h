@@ -68,6 +68,11 @@ struct child_events {
 	/* size bytes lie at data + BULK_GAP of the buffer, which is taken over. */
 	void (*output)(void *owner, enum child_output which, uint64_t offset, struct buffer *buffer,
 		       size_t size);
+	/*
+	 * All that is wanted of this output has been told, and something else still holds it: takes
+	 * fd over, to read on. NULL: what is written later is dropped.
+	 */
+	void (*held)(void *owner, enum child_output which, int fd);
 	/* It has ended and all of its output has been told. The last call; the child is gone. */
 	void (*ended)(void *owner, const struct child_result *result);
 };
@@ -112,6 +117,12 @@ int child_signal(struct child *child, int number, bool group);
 
 /* Kills it and tells nothing any more: its owner is gone. The loop reaps it. */
 void child_abandon(struct child *child);
+
+/*
+ * Takes over fd, an output that something else still holds. What is written there is dropped: to
+ * close it would kill the writer.
+ */
+void child_drain(struct loop *loop, int fd);
 
 /* Sets the size of its terminal. 0 or an errno; ENOTTY: it has none. */
 int child_resize(struct child *child, unsigned int rows, unsigned int cols);

@@ -5,8 +5,8 @@
  * it readable, nobody else reads it, and one read takes all that a pipe of the usual size holds.
  *
  * A pipe that a daemon has inherited goes on after its command's end. Closing it would kill the
- * daemon with SIGPIPE at its next line, so such a pipe is drained: read and dropped until its
- * writers are gone.
+ * daemon with SIGPIPE at its next line, so such a pipe is handed on, or drained: read and dropped
+ * until its writers are gone.
  */
 #include "stream.h"
 
@@ -54,8 +54,7 @@ static void on_drain_readable(struct ev_loop *ev, ev_io *watcher, int events)
 		drain_stop(drain);
 }
 
-/* Takes fd over. */
-static void drain_start(struct loop *loop, int fd)
+void stream_drain(struct loop *loop, int fd)
 {
 	struct drain *drain = malloc(sizeof(*drain));
 
@@ -105,7 +104,7 @@ static void output_end_held(struct output_stream *stream)
 {
 	ev_io_stop(stream->loop->ev, &stream->readable);
 	stream->held = true;
-	drain_start(stream->loop, steal_fd(&stream->fd));
+	stream->events->held(stream, steal_fd(&stream->fd));
 	stream->events->ended(stream);
 }
 

@@ -19,6 +19,8 @@ struct output_events {
 	/* size bytes lie at data + BULK_GAP of the buffer, which is taken over. */
 	void (*data)(struct output_stream *stream, uint64_t offset, struct buffer *buffer,
 		     size_t size);
+	/* Others still hold the pipe, of which nothing more is wanted: takes fd over. */
+	void (*held)(struct output_stream *stream, int fd);
 	/* The last call; the stream may be freed in it. */
 	void (*ended)(struct output_stream *stream);
 };
@@ -52,7 +54,7 @@ void output_stream_resume(struct output_stream *stream);
 
 /*
  * The leader is gone. Where others still hold the pipe, what is in it now is the last that is
- * wanted: the stream ends when that has been read, and what they write later is dropped.
+ * wanted: the stream ends when that has been read, and held() gets the pipe.
  */
 void output_stream_cut(struct output_stream *stream);
 
@@ -78,6 +80,9 @@ bool input_stream_add(struct input_stream *stream, struct child_input *piece);
 
 /* Closes it; what is waiting is done with this errno. */
 void input_stream_stop(struct input_stream *stream, int error);
+
+/* Takes fd over, and reads and drops what comes until its writers are gone. */
+void stream_drain(struct loop *loop, int fd);
 
 /* Closes all that is being drained. */
 void streams_stop_draining(struct loop *loop);
