@@ -110,8 +110,7 @@ static void on_output_held(struct output_stream *stream, int fd)
 	const struct child *child = stream->owner;
 
 	if (child->events->held)
-		child->events->held(child->owner,
-				    (enum child_output)(stream - child->outputs), fd);
+		child->events->held(child->owner, (enum child_output)(stream - child->outputs), fd);
 	else
 		child_drain(child->loop, fd);
 }
@@ -282,6 +281,7 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 		.argv = options->argv,
 		.envp = options->envp,
 		.cwd = options->cwd,
+		.attributes = &options->attributes,
 	};
 
 	*failure = (struct spawn_result){ .step = SPAWN_PIPE };

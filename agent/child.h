@@ -83,6 +83,7 @@ struct child_options {
 	char *const *argv;
 	char *const *envp;
 	const char *cwd;
+	struct spawn_attributes attributes;
 	/* Standard input is what child_write brings; else /dev/null. */
 	bool stdin_pipe;
 	bool merge_stderr;

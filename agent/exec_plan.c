@@ -11,6 +11,9 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
+/* From -20 to 19. */
+#define MAX_NICE 39
+
 static void free_strings(char **strings)
 {
 	if (!strings)
@@ -181,10 +184,29 @@ static const char *find_path(char *const *envp)
 	return DEFAULT_PATH;
 }
 
+static const char *check_rlimits(const Provium__V1__Exec *exec)
+{
+	uint32_t seen = 0;
+
+	for (size_t i = 0; i < exec->n_rlimits; i++) {
+		const Provium__V1__Rlimit *rlimit = exec->rlimits[i];
+		uint32_t bit = 1u << rlimit->resource;
+
+		if (seen & bit)
+			return "rlimits: a resource is there twice";
+		if (rlimit->soft > rlimit->hard)
+			return "rlimits: soft is greater than hard";
+		seen |= bit;
+	}
+	return NULL;
+}
+
 static const char *check(const Provium__V1__Exec *exec)
 {
 	if (!exec->has_shell && exec->n_argv == 0)
 		return "there is no program";
+	if (exec->nice < -MAX_NICE || exec->nice > MAX_NICE)
+		return "nice: more than lies between the least niceness and the greatest";
 	for (size_t i = 0; i < exec->n_env; i++) {
 		const ProtobufCBinaryData *entry = &exec->env[i];
 
@@ -192,7 +214,29 @@ static const char *check(const Provium__V1__Exec *exec)
 		    !memchr(entry->data, '=', entry->len))
 			return "env: an entry is not NAME=VALUE";
 	}
-	return NULL;
+	return check_rlimits(exec);
+}
+
+static void set_attributes(struct exec_plan *plan, const Provium__V1__Exec *exec)
+{
+	for (size_t i = 0; i < exec->n_rlimits; i++)
+		plan->rlimits[i] = (struct spawn_rlimit){
+			.resource = (int)exec->rlimits[i]->resource,
+			.limit = { exec->rlimits[i]->soft, exec->rlimits[i]->hard },
+		};
+	plan->options.attributes = (struct spawn_attributes){
+		.has_uid = exec->has_uid,
+		.has_gid = exec->has_gid,
+		/* A user of its own has none of the agent's groups. */
+		.has_groups = exec->groups || exec->has_uid,
+		.uid = exec->uid,
+		.gid = exec->gid,
+		.groups = exec->groups ? exec->groups->gid : NULL,
+		.group_count = exec->groups ? exec->groups->n_gid : 0,
+		.nice = exec->nice,
+		.rlimits = plan->rlimits,
+		.rlimit_count = exec->n_rlimits,
+	};
 }
 
 static bool fail(struct exec_plan *plan, struct check_failure *failure, enum error_code code,
@@ -229,5 +273,6 @@ bool exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec, char 
 		.timeout_ms = exec->timeout_ms,
 		.output_limit = exec->has_output_limit ? exec->output_limit : UINT64_MAX,
 	};
+	set_attributes(plan, exec);
 	return true;
 }

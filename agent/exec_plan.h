@@ -17,12 +17,19 @@
 /* The PATH of a command whose environment has none. */
 #define DEFAULT_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Everything is owned by the plan; the options point into it. */
+/* As many as the kernel knows resources: each may be there once. */
+#define MAX_RLIMITS     16
+
+/*
+ * Everything is owned by the plan, but for the numbers of groups, which stay the request's; the
+ * options point into both.
+ */
 struct exec_plan {
 	/* NULL-terminated. */
 	char **argv;
 	char **envp;
 	char *cwd;
+	struct spawn_rlimit rlimits[MAX_RLIMITS];
 	/* Complete, but for whether a pipe brings standard input. */
 	struct child_options options;
 };

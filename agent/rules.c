@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "agent/exec_plan.h"
 #include "agent/ops.h"
 #include "common/util.h"
 #include "proto/limits.h"
@@ -16,6 +17,12 @@
 #define MAX_MODE   07777
 /* The kernel's _NSIG. */
 #define MAX_SIGNAL 64
+/* The greatest number is none: "unchanged", to setresuid(2). */
+#define MAX_ID     (UINT32_MAX - 1)
+/* NGROUPS_MAX of the kernel. */
+#define MAX_GROUPS 65536
+/* RLIM_NLIMITS of the kernel, on every architecture. */
+#define MAX_RLIMIT (MAX_RLIMITS - 1)
 
 static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
@@ -31,23 +38,35 @@ static const struct field_rule shutdown_fields[] = {
 	FIELD(Provium__V1__Shutdown, sync_timeout_ms, FIELD_U32, 0, 0),
 };
 
+static const struct field_rule groups_fields[] = {
+	FIELD_LIST(Provium__V1__Groups, gid, FIELD_REPEATED, 0, MAX_GROUPS),
+};
+static const struct field_set groups_set = FIELD_SET(groups_fields);
+
+static const struct field_rule rlimit_fields[] = {
+	FIELD(Provium__V1__Rlimit, resource, FIELD_U32, FIELD_REQUIRED, MAX_RLIMIT),
+	FIELD(Provium__V1__Rlimit, soft, FIELD_U64, FIELD_REQUIRED, 0),
+	FIELD(Provium__V1__Rlimit, hard, FIELD_U64, FIELD_REQUIRED, 0),
+};
+static const struct field_set rlimit_set = FIELD_SET(rlimit_fields);
+
 static const struct field_rule exec_fields[] = {
 	FIELD_LIST(EXEC, argv, FIELD_REPEATED_BYTES, FIELD_ONE_OF | FIELD_NO_NUL, 0),
 	FIELD(EXEC, shell, FIELD_BYTES, FIELD_ONE_OF | FIELD_NO_NUL, 0),
 	FIELD_LIST(EXEC, env, FIELD_REPEATED_BYTES, FIELD_NO_NUL, 0),
 	FIELD(EXEC, clear_env, FIELD_BOOL, 0, 0),
 	FIELD(EXEC, cwd, FIELD_BYTES, FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
-	FIELD(EXEC, uid, FIELD_U32, FIELD_UNSERVED, 0),
-	FIELD(EXEC, gid, FIELD_U32, FIELD_UNSERVED, 0),
-	FIELD_OBJECT(EXEC, groups, FIELD_UNSERVED, NULL),
+	FIELD(EXEC, uid, FIELD_U32, 0, MAX_ID),
+	FIELD(EXEC, gid, FIELD_U32, 0, MAX_ID),
+	FIELD_OBJECT(EXEC, groups, 0, &groups_set),
 	FIELD(EXEC, stdin_kind, FIELD_ENUM, 0, PROVIUM__V1__STDIN_KIND__STDIN_STREAM),
 	FIELD(EXEC, input, FIELD_BYTES, 0, 0),
 	FIELD_OBJECT(EXEC, pty, FIELD_UNSERVED, NULL),
 	FIELD(EXEC, merge_stderr, FIELD_BOOL, 0, 0),
 	FIELD(EXEC, timeout_ms, FIELD_U64, 0, 0),
 	FIELD(EXEC, output_limit, FIELD_U64, 0, 0),
-	FIELD(EXEC, nice, FIELD_I32, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
-	FIELD_OBJECTS(EXEC, rlimits, FIELD_UNSERVED, NULL),
+	FIELD(EXEC, nice, FIELD_I32, 0, 0),
+	FIELD_OBJECTS(EXEC, rlimits, 0, &rlimit_set),
 	FIELD(EXEC, kill_scope, FIELD_ENUM, FIELD_UNSERVED | FIELD_DEFAULT_0,
 	      PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
 };

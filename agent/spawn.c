@@ -11,6 +11,9 @@
  * - the child touches nothing but its request, its result and its stack;
  * - its fd table and working directory are its own (no CLONE_FILES, no CLONE_FS).
  *
+ * Memory that is shared also shares whether it may be dumped, which a change of credentials takes
+ * away: we give it back to ourselves when the child has its own.
+ *
  * A failure is told through the shared memory, with the step that failed.
  */
 #include "spawn.h"
@@ -54,11 +57,15 @@ const char *spawn_step_name(enum spawn_step step)
 		[SPAWN_PIPE] = "pipe",
 		[SPAWN_CLONE] = "clone",
 		[SPAWN_SETSID] = "setsid",
-		[SPAWN_PDEATHSIG] = "prctl",
 		[SPAWN_FDS] = "dup2",
 		[SPAWN_OOM_SCORE] = "oom_score_adj",
 		[SPAWN_CLOSE_RANGE] = "close_range",
-		[SPAWN_NOFILE] = "setrlimit",
+		[SPAWN_RLIMIT] = "setrlimit",
+		[SPAWN_NICE] = "setpriority",
+		[SPAWN_GROUPS] = "setgroups",
+		[SPAWN_GID] = "setresgid",
+		[SPAWN_UID] = "setresuid",
+		[SPAWN_PDEATHSIG] = "prctl",
 		[SPAWN_CHDIR] = "chdir",
 		[SPAWN_EXECVE] = "execve",
 	};
@@ -163,26 +170,75 @@ IN_CHILD static void search_and_execute(const struct spawn_request *request)
 	errno = error;
 }
 
-IN_CHILD static void prepare_and_execute(const struct child_start *start)
+/* As it was before the agent raised its own, then as it was asked for. */
+IN_CHILD static bool set_rlimits(const struct child_start *start)
 {
 	const struct server_config *config = start->loop->config;
+	const struct spawn_attributes *attributes = start->request->attributes;
+
+	if (config->restore_nofile && setrlimit(RLIMIT_NOFILE, &config->nofile) < 0)
+		return false;
+	for (size_t i = 0; i < attributes->rlimit_count; i++)
+		if (setrlimit((unsigned int)attributes->rlimits[i].resource,
+			      &attributes->rlimits[i].limit) < 0)
+			return false;
+	return true;
+}
+
+/* The kernel cuts what is out of range. */
+IN_CHILD static bool add_nice(int nice)
+{
+	/* The system call returns 20 less the niceness. */
+	long priority = syscall(SYS_getpriority, PRIO_PROCESS, 0);
+
+	return priority > 0 && setpriority(PRIO_PROCESS, 0, (int)(20 - priority) + nice) == 0;
+}
+
+/*
+ * The system calls, not the functions: those change each thread of the agent (POSIX wants it).
+ * Groups first, since who has changed the user may not change them any more.
+ */
+IN_CHILD static bool set_credentials(const struct spawn_attributes *attributes,
+				     enum spawn_step *step)
+{
+	*step = SPAWN_GROUPS;
+	if (attributes->has_groups &&
+	    syscall(SYS_setgroups, attributes->group_count, attributes->groups) < 0)
+		return false;
+	*step = SPAWN_GID;
+	if (attributes->has_gid &&
+	    syscall(SYS_setresgid, attributes->gid, attributes->gid, attributes->gid) < 0)
+		return false;
+	*step = SPAWN_UID;
+	return !attributes->has_uid ||
+	       syscall(SYS_setresuid, attributes->uid, attributes->uid, attributes->uid) == 0;
+}
+
+/* A change of credentials would undo it. */
+IN_CHILD static bool die_with_parent(const struct child_start *start)
+{
+	pid_t parent;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return false;
+	/* The parent may have gone before that. In a new PID namespace it is 0. */
+	parent = getppid();
+	if (parent == start->parent || parent == 0)
+		return true;
+	errno = ESRCH;
+	return false;
+}
+
+IN_CHILD static void prepare_and_execute(const struct child_start *start)
+{
+	const struct spawn_attributes *attributes = start->request->attributes;
 	const uint64_t no_signals = 0;
 	struct spawn_result *result = start->result;
-	pid_t parent;
 
 	reset_signals();
 	result->step = SPAWN_SETSID;
 	if (setsid() < 0)
 		return;
-	result->step = SPAWN_PDEATHSIG;
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return;
-	/* The parent may have gone before that. In a new PID namespace it is 0. */
-	parent = getppid();
-	if (parent != start->parent && parent != 0) {
-		errno = ESRCH;
-		return;
-	}
 	result->step = SPAWN_FDS;
 	if (!set_fds(start))
 		return;
@@ -193,8 +249,16 @@ IN_CHILD static void prepare_and_execute(const struct child_start *start)
 	result->step = SPAWN_CLOSE_RANGE;
 	if (syscall(SYS_close_range, 3, ~0u, 0) < 0)
 		return;
-	result->step = SPAWN_NOFILE;
-	if (config->restore_nofile && setrlimit(RLIMIT_NOFILE, &config->nofile) < 0)
+	result->step = SPAWN_RLIMIT;
+	if (!set_rlimits(start))
+		return;
+	result->step = SPAWN_NICE;
+	if (attributes->nice != 0 && !add_nice(attributes->nice))
+		return;
+	if (!set_credentials(attributes, &result->step))
+		return;
+	result->step = SPAWN_PDEATHSIG;
+	if (!die_with_parent(start))
 		return;
 	result->step = SPAWN_CHDIR;
 	if (chdir(start->request->cwd) < 0)
@@ -229,6 +293,7 @@ bool spawn(const struct loop *loop, const struct spawn_request *request,
 	struct child_start start = { loop, request, result, getpid() };
 	const uint64_t all_signals = ~(uint64_t)0;
 	uint64_t old_signals;
+	int dumpable = prctl(PR_GET_DUMPABLE);
 
 	*result = (struct spawn_result){ .pidfd = -1, .step = SPAWN_CLONE };
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, &old_signals, KERNEL_SIGSET_SIZE);
@@ -238,6 +303,8 @@ bool spawn(const struct loop *loop, const struct spawn_request *request,
 	if (result->pid < 0)
 		result->error = errno;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old_signals, NULL, KERNEL_SIGSET_SIZE);
+	if (dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 1);
 
 	if (result->error == 0)
 		return true;

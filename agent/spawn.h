@@ -4,22 +4,30 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct loop;
 
 #define SPAWN_STACK_SIZE ((size_t)16 << 10)
 
-/* What is done until a program runs, in this order; all after the clone in the new process. */
+/*
+ * What is done until a program runs, in this order; all after the clone in the new process. What
+ * needs privileges comes before the credentials change, what that change undoes or decides after.
+ */
 enum spawn_step {
 	SPAWN_PIPE,
 	SPAWN_CLONE,
 	SPAWN_SETSID,
-	SPAWN_PDEATHSIG,
 	SPAWN_FDS,
 	SPAWN_OOM_SCORE,
 	SPAWN_CLOSE_RANGE,
-	SPAWN_NOFILE,
+	SPAWN_RLIMIT,
+	SPAWN_NICE,
+	SPAWN_GROUPS,
+	SPAWN_GID,
+	SPAWN_UID,
+	SPAWN_PDEATHSIG,
 	SPAWN_CHDIR,
 	SPAWN_EXECVE,
 };
@@ -27,12 +35,34 @@ enum spawn_step {
 /* The name of the step's system call. */
 const char *spawn_step_name(enum spawn_step step);
 
+struct spawn_rlimit {
+	int resource;
+	struct rlimit limit;
+};
+
+/* What a process is like, besides its program; all zeros: as the agent is. All is borrowed. */
+struct spawn_attributes {
+	bool has_uid;
+	bool has_gid;
+	/* Supplementary groups. */
+	bool has_groups;
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups;
+	size_t group_count;
+	/* Added to the niceness. */
+	int nice;
+	const struct spawn_rlimit *rlimits;
+	size_t rlimit_count;
+};
+
 struct spawn_request {
 	/* Where argv[0] is looked for: a PATH; NULL: it is a path itself. */
 	const char *search_path;
 	char *const *argv;
 	char *const *envp;
 	const char *cwd;
+	const struct spawn_attributes *attributes;
 	/* What become 0, 1 and 2; -1 for 0: the guest's /dev/null. Borrowed. */
 	int fds[3];
 };

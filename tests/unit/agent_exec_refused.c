@@ -95,35 +95,15 @@ END_TEST
 
 START_TEST(unserved_fields)
 {
-	Provium__V1__Groups groups = PROVIUM__V1__GROUPS__INIT;
 	Provium__V1__Pty pty = PROVIUM__V1__PTY__INIT;
-	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT;
-	Provium__V1__Rlimit *rlimits[] = { &rlimit };
 	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
 	Provium__V1__Exec plain;
 
 	exec.has_shell = true;
 	exec.shell = BYTES("true");
 	plain = exec;
-	exec.has_uid = true;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: uid: is not served");
-	exec = plain;
-	exec.has_gid = true;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: gid: is not served");
-	exec = plain;
-	exec.groups = &groups;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: groups: is not served");
-	exec = plain;
 	exec.pty = &pty;
 	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: pty: is not served");
-	exec = plain;
-	exec.has_nice = true;
-	exec.nice = 1;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: nice: is not served");
-	exec = plain;
-	exec.rlimits = rlimits;
-	exec.n_rlimits = 1;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: rlimits: is not served");
 	exec = plain;
 	exec.has_kill_scope = true;
 	exec.kill_scope = PROVIUM__V1__KILL_SCOPE__KILL_CGROUP;
