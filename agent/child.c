@@ -6,8 +6,11 @@
  * after the leader's end are held by something that it has started: what is in them by then is
  * still told, then they are left behind.
  *
- * The leader is the leader of its own session, so its group's number is its pid and cannot be
- * anything else's until it has been reaped: groups are killed only before that.
+ * The leader is the leader of its own session, so the numbers of its session and group are its pid
+ * and cannot be anything else's until it has been reaped: trees are killed only before that. All
+ * whose trees are to be killed in a pass of the loop share one walk through the processes, since
+ * each costs three system calls for every process of the guest, and a connection may end with
+ * hundreds of commands.
  */
 #include "child.h"
 
@@ -22,6 +25,7 @@
 #include <unistd.h>
 
 #include "agent/fds.h"
+#include "agent/kill_tree.h"
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/stream.h"
@@ -43,14 +47,26 @@ struct child {
 	/* Its time limit; after the leader's end, that of its pipes. */
 	ev_timer timer;
 	bool reaped;
+	/* Its tree is to be killed, in this pass or the next. */
+	bool doomed;
+	struct task kill;
 	uint64_t started_ns;
 	struct child_result result;
 	struct output_stream outputs[CHILD_OUTPUTS];
 	struct input_stream input;
 };
 
+static void close_streams(struct child *child, int error)
+{
+	input_stream_stop(&child->input, error);
+	for (int i = 0; i < CHILD_OUTPUTS; i++)
+		output_stream_stop(&child->outputs[i]);
+}
+
 static void child_destroy(struct child *child)
 {
+	close_streams(child, EPIPE);
+	task_cancel(&child->kill);
 	ev_io_stop(child->loop->ev, &child->exited);
 	ev_timer_stop(child->loop->ev, &child->timer);
 	close_fd(child->pidfd);
@@ -139,10 +155,57 @@ static void cut_outputs(struct child *child)
 		output_stream_cut(&child->outputs[CHILD_STDERR]);
 }
 
-static void kill_group(struct child *child)
+static void kill_group(const struct child *child)
 {
 	if (kill(-child->result.pid, SIGKILL) < 0 && errno != ESRCH)
 		log_error("kill of group %d: %s", child->result.pid, strerror(errno));
+}
+
+/* Stopped, a leader keeps its number until it is killed. */
+static bool stop_leader(const struct child *child)
+{
+	return syscall(SYS_pidfd_send_signal, child->pidfd, SIGSTOP, NULL, 0) == 0;
+}
+
+/* Kills the trees of all that are doomed. */
+static void kill_trees(struct loop *loop)
+{
+	cleanup(kill_tree_finish) struct kill_tree tree = { 0 };
+	struct child *child;
+
+	list_for_each(child, &loop->children, link) {
+		if (!child->doomed)
+			continue;
+		/* Somebody else may have waited for it: its number may be anybody's. */
+		child->doomed = stop_leader(child);
+		/* Where that fails there is still its group. */
+		if (child->doomed)
+			(void)kill_tree_add(&tree, child->result.pid);
+	}
+	kill_tree_run(&tree, loop_open_proc(loop, ".", O_RDONLY | O_DIRECTORY));
+	/* Also where there is no procfs to walk through. */
+	list_for_each(child, &loop->children, link) {
+		if (child->doomed)
+			kill_group(child);
+		child->doomed = false;
+	}
+}
+
+static void on_kill(struct task *task)
+{
+	struct child *child = container_of(task, struct child, kill);
+
+	if (child->doomed)
+		kill_trees(child->loop);
+	/* Not before: they would be told, and could start others. */
+	if (!child->events)
+		close_streams(child, ECANCELED);
+}
+
+static void doom(struct child *child)
+{
+	child->doomed = true;
+	task_schedule(&child->kill, child->loop);
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *watcher, int events)
@@ -181,6 +244,9 @@ static bool reap(struct child *child)
 	} else {
 		result->code = info.si_code;
 		result->status = info.si_status;
+		/* It has been faster than its end by us. */
+		if (info.si_code != CLD_KILLED || info.si_status != SIGKILL)
+			result->end = CHILD_NOT_KILLED;
 	}
 	result->wall_ns = monotonic_ns() - child->started_ns;
 	child->reaped = true;
@@ -192,8 +258,13 @@ static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
 	struct child *child = watcher->data;
 
 	(void)events;
+	/* As long as its number is its own. */
+	if (child->doomed)
+		kill_trees(child->loop);
 	if (!reap(child))
 		return;
+	if (!child->events)
+		close_streams(child, ECANCELED);
 	ev_io_stop(ev, &child->exited);
 	ev_timer_stop(ev, &child->timer);
 	if (child->outputs[CHILD_STDOUT].fd >= 0 || child->outputs[CHILD_STDERR].fd >= 0)
@@ -256,6 +327,7 @@ static void child_watch(struct child *child, struct pipes *pipes,
 	ev_io_init(&child->exited, on_exited, child->pidfd, EV_READ);
 	child->exited.data = child;
 	ev_io_start(loop->ev, &child->exited);
+	task_init(&child->kill, on_kill);
 	ev_init(&child->timer, on_timer);
 	child->timer.data = child;
 	if (options->timeout_ms > 0)
@@ -327,7 +399,7 @@ void child_kill(struct child *child, enum child_end why)
 	}
 	if (child->result.end == CHILD_NOT_KILLED)
 		child->result.end = why;
-	kill_group(child);
+	doom(child);
 }
 
 int child_signal(struct child *child, int number, bool group)
@@ -347,13 +419,13 @@ void child_abandon(struct child *child)
 {
 	child->events = NULL;
 	ev_timer_stop(child->loop->ev, &child->timer);
-	input_stream_stop(&child->input, ECANCELED);
+	input_stream_pause(&child->input, ECANCELED);
 	for (int i = 0; i < CHILD_OUTPUTS; i++)
-		output_stream_stop(&child->outputs[i]);
+		output_stream_pause(&child->outputs[i]);
 	if (child->reaped)
 		child_destroy(child);
 	else
-		kill_group(child);
+		doom(child);
 }
 
 void child_drain(struct loop *loop, int fd)

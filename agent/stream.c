@@ -82,20 +82,20 @@ void streams_stop_draining(struct loop *loop)
 		drain_stop(container_of(loop->drains.next, struct drain, link));
 }
 
-static void output_close(struct output_stream *stream)
+void output_stream_pause(struct output_stream *stream)
 {
 	ev_io_stop(stream->loop->ev, &stream->readable);
-	stream->fd = close_fd(stream->fd);
 }
 
 void output_stream_stop(struct output_stream *stream)
 {
-	output_close(stream);
+	output_stream_pause(stream);
+	stream->fd = close_fd(stream->fd);
 }
 
 static void output_end(struct output_stream *stream)
 {
-	output_close(stream);
+	output_stream_stop(stream);
 	stream->events->ended(stream);
 }
 
@@ -217,11 +217,18 @@ static void input_done(struct child_input *piece, int error)
 	piece->done(piece, error);
 }
 
-void input_stream_stop(struct input_stream *stream, int error)
+void input_stream_pause(struct input_stream *stream, int error)
 {
-	input_close(stream);
+	ev_io_stop(stream->loop->ev, &stream->writable);
 	while (!list_empty(&stream->pieces))
 		input_done(container_of(stream->pieces.next, struct child_input, link), error);
+}
+
+void input_stream_stop(struct input_stream *stream, int error)
+{
+	/* Closed first: who is told may look whether it is. */
+	input_close(stream);
+	input_stream_pause(stream, error);
 }
 
 /* False: the pipe takes no more now, or is closed. */

@@ -58,6 +58,9 @@ void output_stream_resume(struct output_stream *stream);
  */
 void output_stream_cut(struct output_stream *stream);
 
+/* Reads no more; it stays open. */
+void output_stream_pause(struct output_stream *stream);
+
 /* Ends it without a word. */
 void output_stream_stop(struct output_stream *stream);
 
@@ -78,7 +81,10 @@ void input_stream_start(struct input_stream *stream, struct loop *loop, int fd);
  */
 bool input_stream_add(struct input_stream *stream, struct child_input *piece);
 
-/* Closes it; what is waiting is done with this errno. */
+/* Writes no more: what is waiting is done with this errno. It stays open. */
+void input_stream_pause(struct input_stream *stream, int error);
+
+/* The same, and closes it. */
 void input_stream_stop(struct input_stream *stream, int error);
 
 /* Takes fd over, and reads and drops what comes until its writers are gone. */
