@@ -24,10 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/child_fds.h"
 #include "agent/fds.h"
 #include "agent/kill_tree.h"
 #include "agent/log.h"
 #include "agent/loop.h"
+#include "agent/pty.h"
 #include "agent/stream.h"
 #include "common/cleanup.h"
 #include "common/util.h"
@@ -54,6 +56,10 @@ struct child {
 	struct child_result result;
 	struct output_stream outputs[CHILD_OUTPUTS];
 	struct input_stream input;
+	/* Its fds are a pseudo-terminal. */
+	bool terminal;
+	/* The terminal's other side: while it is open here, nothing hangs up before the leader. */
+	int slave_fd;
 };
 
 static void close_streams(struct child *child, int error)
@@ -69,6 +75,7 @@ static void child_destroy(struct child *child)
 	task_cancel(&child->kill);
 	ev_io_stop(child->loop->ev, &child->exited);
 	ev_timer_stop(child->loop->ev, &child->timer);
+	close_fd(child->slave_fd);
 	close_fd(child->pidfd);
 	list_remove(&child->link);
 	child->loop->command_count--;
@@ -133,7 +140,12 @@ static void on_output_held(struct output_stream *stream, int fd)
 
 static void on_output_ended(struct output_stream *stream)
 {
-	finish(stream->owner);
+	struct child *child = stream->owner;
+
+	/* What is typed goes where the output came from. */
+	if (child->terminal)
+		input_stream_stop(&child->input, EIO);
+	finish(child);
 }
 
 static const struct output_events output_events = {
@@ -265,6 +277,9 @@ static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
 		return;
 	if (!child->events)
 		close_streams(child, ECANCELED);
+	if (child->terminal)
+		input_stream_stop(&child->input, EPIPE);
+	child->slave_fd = close_fd(child->slave_fd);
 	ev_io_stop(ev, &child->exited);
 	ev_timer_stop(ev, &child->timer);
 	if (child->outputs[CHILD_STDOUT].fd >= 0 || child->outputs[CHILD_STDERR].fd >= 0)
@@ -273,50 +288,8 @@ static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
 		finish(child);
 }
 
-/* The pipes of a command that is being started; -1: none, or no longer ours. */
-struct pipes {
-	/* [0] is read, [1] is written. */
-	int input[2];
-	int output[2];
-	int error[2];
-};
-
-static void pipes_close(struct pipes *pipes)
-{
-	for (int i = 0; i < 2; i++) {
-		close_fd(pipes->input[i]);
-		close_fd(pipes->output[i]);
-		close_fd(pipes->error[i]);
-	}
-}
-
-/* Neither end below 3, where a test may have closed what was there: those the child overwrites. */
-static bool make_pipe(int ends[2])
-{
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		ends[0] = ends[1] = -1;
-		return false;
-	}
-	for (int i = 0; i < 2; i++)
-		if (ends[i] <= STDERR_FILENO)
-			ends[i] = fd_raise(ends[i]);
-	return true;
-}
-
-static bool make_pipes(struct pipes *pipes, const struct child_options *options)
-{
-	if (!make_pipe(pipes->output))
-		return false;
-	if (!options->merge_stderr && !make_pipe(pipes->error))
-		return false;
-	if (!options->stdin_pipe)
-		return true;
-	/* Only our end: the command gets a pipe as any other. */
-	return make_pipe(pipes->input) && fcntl(pipes->input[1], F_SETFL, O_NONBLOCK) == 0;
-}
-
 /* Everything is there: takes over what is ours of the pipes. */
-static void child_watch(struct child *child, struct pipes *pipes,
+static void child_watch(struct child *child, struct child_fds *fds,
 			const struct child_options *options)
 {
 	struct loop *loop = child->loop;
@@ -333,20 +306,24 @@ static void child_watch(struct child *child, struct pipes *pipes,
 	if (options->timeout_ms > 0)
 		start_timer(child, (double)options->timeout_ms / 1000.);
 
-	output_stream_start(&child->outputs[CHILD_STDOUT], loop,
-			    fd_raise(steal_fd(&pipes->output[0])), options->output_limit,
-			    &output_events, child);
-	output_stream_start(&child->outputs[CHILD_STDERR], loop,
-			    fd_raise(steal_fd(&pipes->error[0])), options->output_limit,
-			    &output_events, child);
-	input_stream_start(&child->input, loop, fd_raise(steal_fd(&pipes->input[1])));
+	child->terminal = options->terminal;
+	child->slave_fd = options->terminal ? steal_fd(&fds->child_output) : -1;
+	output_stream_start(&child->outputs[CHILD_STDOUT], loop, fd_raise(steal_fd(&fds->output)),
+			    options->output_limit, &output_events, child);
+	output_stream_start(&child->outputs[CHILD_STDERR], loop, fd_raise(steal_fd(&fds->error)),
+			    options->output_limit, &output_events, child);
+	child->outputs[CHILD_STDOUT].terminal = options->terminal;
+	if (options->terminal && options->stdin_pipe)
+		input_stream_start(&child->input, loop, child->outputs[CHILD_STDOUT].fd, true);
+	else
+		input_stream_start(&child->input, loop, fd_raise(steal_fd(&fds->input)), false);
 }
 
 struct child *child_start(struct loop *loop, const struct child_options *options,
 			  const struct child_events *events, void *owner,
 			  struct spawn_result *failure)
 {
-	cleanup(pipes_close) struct pipes pipes = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	cleanup(child_fds_close) struct child_fds fds = CHILD_FDS_NONE;
 	cleanup_free struct child *child = malloc(sizeof(*child));
 	struct spawn_request request = {
 		.search_path = options->search_path,
@@ -354,16 +331,15 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 		.envp = options->envp,
 		.cwd = options->cwd,
 		.attributes = &options->attributes,
+		.terminal = options->terminal,
 	};
 
-	*failure = (struct spawn_result){ .step = SPAWN_PIPE };
-	if (!child || !make_pipes(&pipes, options)) {
-		failure->error = child ? errno : ENOMEM;
+	*failure = (struct spawn_result){ .step = SPAWN_PIPE, .error = ENOMEM };
+	if (!child || !child_fds_open(&fds, loop, options, failure))
 		return NULL;
-	}
-	request.fds[0] = pipes.input[0];
-	request.fds[1] = pipes.output[1];
-	request.fds[2] = options->merge_stderr ? pipes.output[1] : pipes.error[1];
+	request.fds[0] = options->terminal ? fds.child_output : fds.child_input;
+	request.fds[1] = fds.child_output;
+	request.fds[2] = fds.child_error >= 0 ? fds.child_error : fds.child_output;
 	*child = (struct child){
 		.loop = loop,
 		.events = events,
@@ -374,7 +350,7 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 		return NULL;
 	child->result.pid = failure->pid;
 	child->pidfd = fd_raise(failure->pidfd);
-	child_watch(child, &pipes, options);
+	child_watch(child, &fds, options);
 	return steal_ptr(&child);
 }
 
@@ -435,8 +411,9 @@ void child_drain(struct loop *loop, int fd)
 
 int child_resize(struct child *child, unsigned int rows, unsigned int cols)
 {
-	(void)child;
-	(void)rows;
-	(void)cols;
-	return ENOTTY;
+	int master = child->outputs[CHILD_STDOUT].fd;
+
+	if (!child->terminal)
+		return ENOTTY;
+	return master >= 0 ? pty_resize(master, rows, cols) : EIO;
 }

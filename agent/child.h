@@ -87,6 +87,14 @@ struct child_options {
 	/* Standard input is what child_write brings; else /dev/null. */
 	bool stdin_pipe;
 	bool merge_stderr;
+	/*
+	 * A pseudo-terminal of this size is its standard input, output and error. All output is
+	 * CHILD_STDOUT; without stdin_pipe nothing is ever typed; the end of a piece of input is
+	 * the terminal's key for it.
+	 */
+	bool terminal;
+	unsigned int rows;
+	unsigned int cols;
 	/* 0: none. */
 	uint64_t timeout_ms;
 	/* Bytes of each output; UINT64_MAX: no limit. */

@@ -12,7 +12,11 @@
 #include "common/util.h"
 
 /* From -20 to 19. */
-#define MAX_NICE 39
+#define MAX_NICE     39
+
+#define DEFAULT_TERM "linux"
+#define DEFAULT_ROWS 24
+#define DEFAULT_COLS 80
 
 static void free_strings(char **strings)
 {
@@ -138,7 +142,7 @@ static bool set_entry(struct environment *environment, char *entry)
 static bool inherit(struct environment *environment, char *const *inherited)
 {
 	static const char path[] = "PATH=" DEFAULT_PATH;
-	static const char *const defaults[] = { path, "HOME=/", "TERM=linux" };
+	static const char *const defaults[] = { path, "HOME=/", "TERM=" DEFAULT_TERM };
 
 	for (size_t i = 0; inherited[i]; i++)
 		if (!set_entry(environment, copy_text(inherited[i])))
@@ -150,14 +154,25 @@ static bool inherit(struct environment *environment, char *const *inherited)
 	return true;
 }
 
+static char *make_term(const Provium__V1__Pty *pty)
+{
+	const char *term = pty->has_term ? (const char *)pty->term.data : DEFAULT_TERM;
+	int length = (int)(pty->has_term ? pty->term.len : strlen(DEFAULT_TERM));
+	char entry[sizeof("TERM=") + 255];
+
+	snprintf(entry, sizeof(entry), "TERM=%.*s", length, term);
+	return copy_text(entry);
+}
+
 static bool make_environment(struct exec_plan *plan, const Provium__V1__Exec *exec,
 			     char *const *inherited)
 {
 	struct environment environment = { 0 };
 	cleanup_free uint32_t *slots = NULL;
-	size_t most = exec->n_env + 3, size = 8;
+	/* Three defaults, and what kind of terminal it is. */
+	size_t most = exec->n_env + 4, size = 8;
 
-	while (inherited[most - exec->n_env - 3])
+	while (inherited[most - exec->n_env - 4])
 		most++;
 	while (size < 2 * most)
 		size *= 2;
@@ -169,6 +184,8 @@ static bool make_environment(struct exec_plan *plan, const Provium__V1__Exec *ex
 	environment.slots = slots;
 	environment.mask = size - 1;
 	if (!exec->clear_env && !inherit(&environment, inherited))
+		return false;
+	if (exec->pty && !set_entry(&environment, make_term(exec->pty)))
 		return false;
 	for (size_t i = 0; i < exec->n_env; i++)
 		if (!set_entry(&environment, copy_string(&exec->env[i])))
@@ -270,9 +287,14 @@ bool exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec, char 
 		.envp = plan->envp,
 		.cwd = plan->cwd,
 		.merge_stderr = exec->merge_stderr,
+		.terminal = exec->pty != NULL,
 		.timeout_ms = exec->timeout_ms,
 		.output_limit = exec->has_output_limit ? exec->output_limit : UINT64_MAX,
 	};
+	if (exec->pty) {
+		plan->options.rows = exec->pty->has_rows ? exec->pty->rows : DEFAULT_ROWS;
+		plan->options.cols = exec->pty->has_cols ? exec->pty->cols : DEFAULT_COLS;
+	}
 	set_attributes(plan, exec);
 	return true;
 }

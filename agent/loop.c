@@ -67,7 +67,7 @@ static int open_null(const struct loop *loop)
 
 int loop_init(struct loop *loop, const struct server_config *config)
 {
-	*loop = (struct loop){ .config = config, .null_fd = -1 };
+	*loop = (struct loop){ .config = config, .null_fd = -1, .devpts_fd = -1 };
 	list_init(&loop->connections);
 	list_init(&loop->unsettled);
 	list_init(&loop->tasks);
@@ -95,6 +95,7 @@ void loop_finish(struct loop *loop)
 		ev_loop_destroy(loop->ev);
 	free(loop->spawn_stack);
 	loop->null_fd = close_fd(loop->null_fd);
+	loop->devpts_fd = close_fd(loop->devpts_fd);
 	decoder_finish(&loop->decoder);
 	buffer_pool_finish(&loop->pool);
 }

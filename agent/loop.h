@@ -59,6 +59,8 @@ struct loop {
 	struct counters counters;
 	/* Read by commands without standard input where /dev/null is missing. */
 	int null_fd;
+	/* A devpts that is mounted nowhere; -1: not needed so far. */
+	int devpts_fd;
 	/* The stack of a new process until it executes its program. */
 	void *spawn_stack;
 	char oom_score_adj[12];

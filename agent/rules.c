@@ -23,6 +23,9 @@
 #define MAX_GROUPS 65536
 /* RLIM_NLIMITS of the kernel, on every architecture. */
 #define MAX_RLIMIT (MAX_RLIMITS - 1)
+/* The kernel's struct winsize. */
+#define MAX_WINDOW UINT16_MAX
+#define MAX_TERM   255
 
 static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
@@ -43,6 +46,13 @@ static const struct field_rule groups_fields[] = {
 };
 static const struct field_set groups_set = FIELD_SET(groups_fields);
 
+static const struct field_rule pty_fields[] = {
+	FIELD(Provium__V1__Pty, rows, FIELD_U32, 0, MAX_WINDOW),
+	FIELD(Provium__V1__Pty, cols, FIELD_U32, 0, MAX_WINDOW),
+	FIELD(Provium__V1__Pty, term, FIELD_BYTES, FIELD_NO_NUL | FIELD_NOT_EMPTY, MAX_TERM),
+};
+static const struct field_set pty_set = FIELD_SET(pty_fields);
+
 static const struct field_rule rlimit_fields[] = {
 	FIELD(Provium__V1__Rlimit, resource, FIELD_U32, FIELD_REQUIRED, MAX_RLIMIT),
 	FIELD(Provium__V1__Rlimit, soft, FIELD_U64, FIELD_REQUIRED, 0),
@@ -61,7 +71,7 @@ static const struct field_rule exec_fields[] = {
 	FIELD_OBJECT(EXEC, groups, 0, &groups_set),
 	FIELD(EXEC, stdin_kind, FIELD_ENUM, 0, PROVIUM__V1__STDIN_KIND__STDIN_STREAM),
 	FIELD(EXEC, input, FIELD_BYTES, 0, 0),
-	FIELD_OBJECT(EXEC, pty, FIELD_UNSERVED, NULL),
+	FIELD_OBJECT(EXEC, pty, 0, &pty_set),
 	FIELD(EXEC, merge_stderr, FIELD_BOOL, 0, 0),
 	FIELD(EXEC, timeout_ms, FIELD_U64, 0, 0),
 	FIELD(EXEC, output_limit, FIELD_U64, 0, 0),

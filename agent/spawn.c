@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -55,9 +56,13 @@ const char *spawn_step_name(enum spawn_step step)
 {
 	static const char *const names[] = {
 		[SPAWN_PIPE] = "pipe",
+		[SPAWN_PTMX] = "ptmx",
+		[SPAWN_PEER] = "TIOCGPTPEER",
+		[SPAWN_TTY_OWNER] = "fchown",
 		[SPAWN_CLONE] = "clone",
 		[SPAWN_SETSID] = "setsid",
 		[SPAWN_FDS] = "dup2",
+		[SPAWN_TERMINAL] = "TIOCSCTTY",
 		[SPAWN_OOM_SCORE] = "oom_score_adj",
 		[SPAWN_CLOSE_RANGE] = "close_range",
 		[SPAWN_RLIMIT] = "setrlimit",
@@ -241,6 +246,9 @@ IN_CHILD static void prepare_and_execute(const struct child_start *start)
 		return;
 	result->step = SPAWN_FDS;
 	if (!set_fds(start))
+		return;
+	result->step = SPAWN_TERMINAL;
+	if (start->request->terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		return;
 	result->step = SPAWN_OOM_SCORE;
 	if (!restore_oom_score(start->loop))

@@ -17,9 +17,13 @@ struct loop;
  */
 enum spawn_step {
 	SPAWN_PIPE,
+	SPAWN_PTMX,
+	SPAWN_PEER,
+	SPAWN_TTY_OWNER,
 	SPAWN_CLONE,
 	SPAWN_SETSID,
 	SPAWN_FDS,
+	SPAWN_TERMINAL,
 	SPAWN_OOM_SCORE,
 	SPAWN_CLOSE_RANGE,
 	SPAWN_RLIMIT,
@@ -65,6 +69,8 @@ struct spawn_request {
 	const struct spawn_attributes *attributes;
 	/* What become 0, 1 and 2; -1 for 0: the guest's /dev/null. Borrowed. */
 	int fds[3];
+	/* fds[0] is a terminal, to be the controlling one. */
+	bool terminal;
 };
 
 struct spawn_result {

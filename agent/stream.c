@@ -4,6 +4,9 @@
  * An output pipe is blocking and never blocks us: it is read once for each time that the loop finds
  * it readable, nobody else reads it, and one read takes all that a pipe of the usual size holds.
  *
+ * A terminal has one fd for both directions. Its output ends with EIO, when nobody has its other
+ * side open any more; the end of its input is a key.
+ *
  * A pipe that a daemon has inherited goes on after its command's end. Closing it would kill the
  * daemon with SIGPIPE at its next line, so such a pipe is handed on, or drained: read and dropped
  * until its writers are gone.
@@ -21,11 +24,15 @@
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/os.h"
+#include "agent/pty.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
 /* Pipes that are drained at a time; the oldest is closed beyond that. */
-#define MAX_DRAINS 256
+#define MAX_DRAINS      256
+
+/* More than the kernel keeps of a terminal's output (in pty.c: 8 KiB, in n_tty.c: 4). */
+#define MAX_IN_TERMINAL (64 << 10)
 
 struct drain {
 	struct list link;
@@ -48,9 +55,11 @@ static void on_drain_readable(struct ev_loop *ev, ev_io *watcher, int events)
 	struct drain *drain = watcher->data;
 	uint8_t ignored[4096];
 
+	ssize_t count = os_read(drain->fd, ignored, sizeof(ignored));
+
 	(void)ev;
 	(void)events;
-	if (os_read(drain->fd, ignored, sizeof(ignored)) <= 0)
+	if (count == 0 || (count < 0 && errno != EAGAIN))
 		drain_stop(drain);
 }
 
@@ -108,6 +117,14 @@ static void output_end_held(struct output_stream *stream)
 	stream->events->ended(stream);
 }
 
+/* POLLIN and POLLHUP, as they hold now. */
+static short output_state(const struct output_stream *stream)
+{
+	struct pollfd poll_fd = { .fd = stream->fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) == 1 ? poll_fd.revents : 0;
+}
+
 static void output_take(struct output_stream *stream, struct buffer *buffer, size_t size)
 {
 	uint64_t offset = stream->bytes;
@@ -147,7 +164,7 @@ static void on_output_readable(struct ev_loop *ev, ev_io *watcher, int events)
 		buffer_pool_give(&stream->loop->pool, buffer);
 		if (count < 0 && errno == EAGAIN)
 			return;
-		if (count < 0) {
+		if (count < 0 && !(stream->terminal && errno == EIO)) {
 			log_error("reading a command's output: %s", strerror(errno));
 			stream->lost = true;
 		}
@@ -157,7 +174,7 @@ static void on_output_readable(struct ev_loop *ev, ev_io *watcher, int events)
 	output_take(stream, buffer, (size_t)count);
 	if (stream->cut) {
 		stream->wanted -= (size_t)count;
-		if (stream->wanted == 0)
+		if (stream->wanted == 0 || (stream->terminal && !output_state(stream)))
 			output_end_held(stream);
 	}
 }
@@ -186,15 +203,20 @@ void output_stream_resume(struct output_stream *stream)
 
 void output_stream_cut(struct output_stream *stream)
 {
-	struct pollfd poll_fd = { .fd = stream->fd, .events = POLLIN };
+	short state = stream->fd >= 0 ? output_state(stream) : 0;
 	int size = 0;
 
 	if (stream->fd < 0)
 		return;
 	/* Without writers it ends by itself, however slowly it is read. */
-	if (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP))
+	if (state & POLLHUP)
 		return;
-	if (ioctl(stream->fd, FIONREAD, &size) < 0 || size <= 0) {
+	/* A terminal does not tell how much is in it: it is read until it seems empty. */
+	if (stream->terminal)
+		size = state ? MAX_IN_TERMINAL : 0;
+	else if (ioctl(stream->fd, FIONREAD, &size) < 0)
+		size = 0;
+	if (size <= 0) {
 		output_end_held(stream);
 		return;
 	}
@@ -208,7 +230,7 @@ static void input_close(struct input_stream *stream)
 	if (stream->fd < 0)
 		return;
 	ev_io_stop(stream->loop->ev, &stream->writable);
-	stream->fd = close_fd(stream->fd);
+	stream->fd = stream->terminal ? -1 : close_fd(stream->fd);
 }
 
 static void input_done(struct child_input *piece, int error)
@@ -231,6 +253,31 @@ void input_stream_stop(struct input_stream *stream, int error)
 	input_stream_pause(stream, error);
 }
 
+static bool is_line_end(uint8_t key)
+{
+	return key == '\n' || key == '\r';
+}
+
+/*
+ * Within a line the key hands on what has been typed of it, and only its next stroke is the end of
+ * the file. False: not now, or it is stopped.
+ */
+static bool input_type_eof(struct input_stream *stream)
+{
+	bool again;
+
+	do {
+		if (!pty_type_eof(stream->fd)) {
+			if (errno != EAGAIN)
+				input_stream_stop(stream, errno);
+			return false;
+		}
+		again = stream->in_line;
+		stream->in_line = false;
+	} while (again);
+	return true;
+}
+
 /* False: the pipe takes no more now, or is closed. */
 static bool input_write(struct input_stream *stream, struct child_input *piece)
 {
@@ -243,9 +290,13 @@ static bool input_write(struct input_stream *stream, struct child_input *piece)
 		return false;
 	}
 	piece->written += (size_t)count;
+	if (count > 0)
+		stream->in_line = !is_line_end(piece->data[piece->written - 1]);
 	if (piece->written < piece->size)
 		return false;
-	if (piece->eof)
+	if (piece->eof && stream->terminal && !input_type_eof(stream))
+		return false;
+	if (piece->eof && !stream->terminal)
 		input_close(stream);
 	input_done(piece, 0);
 	return true;
@@ -272,10 +323,12 @@ static void on_input_writable(struct ev_loop *ev, ev_io *watcher, int events)
 	input_flush(watcher->data);
 }
 
-void input_stream_start(struct input_stream *stream, struct loop *loop, int fd)
+void input_stream_start(struct input_stream *stream, struct loop *loop, int fd, bool terminal)
 {
 	stream->loop = loop;
 	stream->fd = fd;
+	stream->terminal = terminal;
+	stream->in_line = false;
 	list_init(&stream->pieces);
 	ev_io_init(&stream->writable, on_input_writable, fd, EV_WRITE);
 	stream->writable.data = stream;

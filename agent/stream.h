@@ -33,6 +33,8 @@ struct output_stream {
 	/* -1: it has ended. */
 	int fd;
 	ev_io readable;
+	/* fd is a terminal's master, non-blocking; set after the start. */
+	bool terminal;
 	/* Bytes that were read, and how many of them may be handed on. */
 	uint64_t bytes;
 	uint64_t limit;
@@ -70,12 +72,19 @@ struct input_stream {
 	/* -1: nobody reads (any more), or the end has been written. */
 	int fd;
 	ev_io writable;
+	/* fd is a terminal's master, which its output owns. */
+	bool terminal;
+	/* The line that is being typed is not empty. */
+	bool in_line;
 	/* Links struct child_input. */
 	struct list pieces;
 };
 
-/* Takes fd, the non-blocking end of a pipe, over; -1: there is none. */
-void input_stream_start(struct input_stream *stream, struct loop *loop, int fd);
+/*
+ * Takes fd, the non-blocking end of a pipe, over; -1: there is none. A terminal's master is
+ * borrowed: its output is to end later.
+ */
+void input_stream_start(struct input_stream *stream, struct loop *loop, int fd, bool terminal);
 
 /* Writes the piece when those before it are written. False: nobody reads; the piece is untouched.
  */

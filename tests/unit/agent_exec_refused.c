@@ -95,16 +95,10 @@ END_TEST
 
 START_TEST(unserved_fields)
 {
-	Provium__V1__Pty pty = PROVIUM__V1__PTY__INIT;
 	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
-	Provium__V1__Exec plain;
 
 	exec.has_shell = true;
 	exec.shell = BYTES("true");
-	plain = exec;
-	exec.pty = &pty;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: pty: is not served");
-	exec = plain;
 	exec.has_kill_scope = true;
 	exec.kill_scope = PROVIUM__V1__KILL_SCOPE__KILL_CGROUP;
 	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: kill_scope: is not served");

@@ -142,8 +142,14 @@ END_TEST
 
 START_TEST(no_process)
 {
+	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
+	Provium__V1__Pty pty = PROVIUM__V1__PTY__INIT;
+
+	exec.has_shell = true;
+	exec.shell = BYTES("echo never");
+	exec.pty = _i ? &pty : NULL;
 	os_fail(OS_CLONE, EAGAIN, 0, 1);
-	client_expect_os_error(&client, client_shell(&client, "echo never"), EAGAIN,
+	client_expect_os_error(&client, client_exec(&client, &exec), EAGAIN,
 			       "cannot start a process");
 	client_run(&client, "echo now", &outcome);
 	outcome_expect(&outcome, "now\n", "");
@@ -322,7 +328,7 @@ static Suite *faults_suite(void)
 	tcase_add_test(tcase, sent_later);
 	tcase_add_loop_test(tcase, broken_socket, 0, 4);
 	tcase_add_loop_test(tcase, accept_fails, 0, 5);
-	tcase_add_test(tcase, no_process);
+	tcase_add_loop_test(tcase, no_process, 0, 2);
 	tcase_add_test(tcase, read_fails);
 	tcase_add_test(tcase, read_fails_within_a_chunk);
 	tcase_add_test(tcase, open_fails);

@@ -337,6 +337,25 @@ uint32_t client_cancel(struct client *sending, uint32_t request)
 	return client_send(sending, &message);
 }
 
+uint32_t client_stdin(struct client *sending, uint32_t request, const void *data, size_t size,
+		      bool eof)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Stdin body = PROVIUM__V1__STDIN__INIT;
+	Provium__V1__Target target = PROVIUM__V1__TARGET__INIT;
+
+	target.target_case = PROVIUM__V1__TARGET__TARGET_REQUEST;
+	target.request = request;
+	body.target = &target;
+	body.has_data = size > 0;
+	body.data = (ProtobufCBinaryData){ size, (uint8_t *)(uintptr_t)data };
+	body.has_eof = eof;
+	body.eof = eof;
+	message.body_case = BODY(STDIN_DATA);
+	message.stdin_data = &body;
+	return client_send(sending, &message);
+}
+
 void outcome_add(struct outcome *outcome, const Provium__V1__Output *output)
 {
 	int which = output->stream == PROVIUM__V1__STREAM__STREAM_STDERR;

@@ -78,6 +78,8 @@ Provium__V1__InfoResult client_info(struct client *client);
 uint32_t client_exec(struct client *client, const Provium__V1__Exec *exec);
 uint32_t client_shell(struct client *client, const char *command);
 uint32_t client_cancel(struct client *client, uint32_t request);
+uint32_t client_stdin(struct client *client, uint32_t request, const void *data, size_t size,
+		      bool eof);
 
 /* What a command has written and how it ended. */
 struct outcome {

@@ -46,24 +46,6 @@ static void let_go(void)
 	close(creat(test_path("go"), 0600));
 }
 
-static uint32_t send_stdin(uint32_t command, const void *data, size_t size, bool eof)
-{
-	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-	Provium__V1__Stdin body = PROVIUM__V1__STDIN__INIT;
-	Provium__V1__Target target = PROVIUM__V1__TARGET__INIT;
-
-	target.target_case = PROVIUM__V1__TARGET__TARGET_REQUEST;
-	target.request = command;
-	body.target = &target;
-	body.has_data = size > 0;
-	body.data = (ProtobufCBinaryData){ size, (uint8_t *)(uintptr_t)data };
-	body.has_eof = eof;
-	body.eof = eof;
-	message.body_case = BODY(STDIN_DATA);
-	message.stdin_data = &body;
-	return client_send(&client, &message);
-}
-
 /* The OK of a STDIN. */
 static void expect_taken(uint32_t id, uint64_t bytes)
 {
@@ -163,10 +145,10 @@ START_TEST(stream)
 {
 	uint32_t command = start("read -r line; echo \"<$line>\"; cat; echo end");
 
-	expect_taken(send_stdin(command, "one\n", 4, false), 4);
+	expect_taken(client_stdin(&client, command, "one\n", 4, false), 4);
 	ck_assert_uint_eq(client_expect(&client, BODY(OUTPUT))->output->data.len, 6);
-	expect_taken(send_stdin(command, NULL, 0, false), 0);
-	expect_taken(send_stdin(command, "two", 3, true), 3);
+	expect_taken(client_stdin(&client, command, NULL, 0, false), 0);
+	expect_taken(client_stdin(&client, command, "two", 3, true), 3);
 	ck_assert_uint_eq(client_expect(&client, BODY(OUTPUT))->output->offset, 6);
 	for (;;) {
 		const Provium__V1__Message *message = client_receive(&client);
@@ -185,9 +167,9 @@ START_TEST(stream_after_its_end)
 {
 	uint32_t command = start("cat; sleep 100");
 
-	expect_taken(send_stdin(command, NULL, 0, true), 0);
-	client_expect_error(&client, send_stdin(command, "more", 4, false), CODE(INVALID),
-			    "end has been sent");
+	expect_taken(client_stdin(&client, command, NULL, 0, true), 0);
+	client_expect_error(&client, client_stdin(&client, command, "more", 4, false),
+			    CODE(INVALID), "end has been sent");
 }
 END_TEST
 
@@ -195,9 +177,10 @@ START_TEST(stream_where_there_is_none)
 {
 	uint32_t command = client_shell(&client, "sleep 100");
 
-	client_expect_error(&client, send_stdin(command, "x", 1, false), CODE(INVALID),
+	client_expect_error(&client, client_stdin(&client, command, "x", 1, false), CODE(INVALID),
 			    "STDIN_STREAM");
-	client_expect_error(&client, send_stdin(command + 5, "x", 1, false), CODE(NOT_FOUND), "");
+	client_expect_error(&client, client_stdin(&client, command + 5, "x", 1, false),
+			    CODE(NOT_FOUND), "");
 }
 END_TEST
 
@@ -209,10 +192,10 @@ START_TEST(window)
 	uint32_t ids[4];
 
 	/* One pipe full is taken at once, the rest is what the window is for. */
-	expect_taken(send_stdin(command, data, KIB(64), false), KIB(64));
+	expect_taken(client_stdin(&client, command, data, KIB(64), false), KIB(64));
 	for (int i = 0; i < 4; i++)
-		ids[i] = send_stdin(command, data, KIB(64), false);
-	client_expect_error(&client, send_stdin(command, data, 1, false), CODE(LIMIT),
+		ids[i] = client_stdin(&client, command, data, KIB(64), false);
+	client_expect_error(&client, client_stdin(&client, command, data, 1, false), CODE(LIMIT),
 			    "unanswered");
 	client_ping(&client);
 	client_run(&client, "echo beside", &outcome);
@@ -222,7 +205,7 @@ START_TEST(window)
 	let_go();
 	for (int i = 0; i < 4; i++)
 		expect_taken(ids[i], KIB(64));
-	last = send_stdin(command, data, 7, true);
+	last = client_stdin(&client, command, data, 7, true);
 	expect_taken(last, 7);
 	client_collect(&client, command, &outcome);
 	outcome_expect(&outcome, "327687\n", "");
@@ -234,9 +217,9 @@ START_TEST(more_than_the_window)
 	static uint8_t data[PROVIUM_STDIN_WINDOW + 1];
 	uint32_t command = start("cat >/dev/null");
 
-	client_expect_error(&client, send_stdin(command, data, sizeof(data), false), CODE(LIMIT),
-			    "unanswered");
-	expect_taken(send_stdin(command, data, 1, true), 1);
+	client_expect_error(&client, client_stdin(&client, command, data, sizeof(data), false),
+			    CODE(LIMIT), "unanswered");
+	expect_taken(client_stdin(&client, command, data, 1, true), 1);
 	client_collect(&client, command, &outcome);
 	outcome_expect_exit(&outcome, 0);
 }
@@ -249,7 +232,7 @@ START_TEST(closed_by_the_command)
 	uint32_t command = start("echo ready; sleep 0.2; exec <&-; echo closed; sleep 100"), id;
 
 	client_expect(&client, BODY(OUTPUT));
-	id = send_stdin(command, data, sizeof(data), false);
+	id = client_stdin(&client, command, data, sizeof(data), false);
 	/* In whatever order the agent notices. */
 	for (int i = 0; i < 2; i++) {
 		const Provium__V1__Message *message = client_receive(&client);
@@ -261,9 +244,9 @@ START_TEST(closed_by_the_command)
 		ck_assert_uint_eq(message->id, id);
 		ck_assert_int_eq(message->error->os_errno, EPIPE);
 	}
-	client_expect_os_error(&client, send_stdin(command, "x", 1, false), EPIPE, "");
+	client_expect_os_error(&client, client_stdin(&client, command, "x", 1, false), EPIPE, "");
 	/* The next finds no pipe at all. */
-	client_expect_os_error(&client, send_stdin(command, "x", 1, false), EPIPE, "");
+	client_expect_os_error(&client, client_stdin(&client, command, "x", 1, false), EPIPE, "");
 }
 END_TEST
 
@@ -272,8 +255,8 @@ START_TEST(unanswered_at_the_end)
 {
 	static uint8_t data[KIB(100)];
 	uint32_t command = start_waiting("exit 2");
-	uint32_t first = send_stdin(command, data, sizeof(data), false);
-	uint32_t second = send_stdin(command, data, sizeof(data), true);
+	uint32_t first = client_stdin(&client, command, data, sizeof(data), false);
+	uint32_t second = client_stdin(&client, command, data, sizeof(data), true);
 
 	client_ping(&client);
 	let_go();
@@ -295,12 +278,12 @@ START_TEST(held_for_all)
 
 	for (int i = 0; i < COUNT; i++) {
 		command = start("sleep 1000");
-		send_stdin(command, data, sizeof(data), false);
+		client_stdin(&client, command, data, sizeof(data), false);
 	}
 	client_ping(&client);
 	command = start("sleep 1000");
-	client_expect_error(&client, send_stdin(command, data, sizeof(data), false), CODE(LIMIT),
-			    "are held");
+	client_expect_error(&client, client_stdin(&client, command, data, sizeof(data), false),
+			    CODE(LIMIT), "are held");
 }
 END_TEST
 
@@ -308,7 +291,7 @@ START_TEST(cannot_be_cancelled)
 {
 	static uint8_t data[KIB(100)];
 	uint32_t command = start("sleep 1000");
-	uint32_t id = send_stdin(command, data, sizeof(data), false);
+	uint32_t id = client_stdin(&client, command, data, sizeof(data), false);
 
 	client_expect_error(&client, client_cancel(&client, id), CODE(UNSUPPORTED),
 			    "STDIN cannot be ended");
@@ -326,7 +309,7 @@ START_TEST(connection_ends)
 		struct client kept = client;
 
 		client_connect(&client);
-		send_stdin(start("sleep 1000"), data, sizeof(data), false);
+		client_stdin(&client, start("sleep 1000"), data, sizeof(data), false);
 		usleep((useconds_t)i * 500);
 		client_close(&client);
 		client = kept;
@@ -353,7 +336,7 @@ START_TEST(through_and_back)
 		while (sent < PIECES && sent - answered < 4) {
 			memset(data, (int)sent, sizeof(data));
 			sent++;
-			send_stdin(command, data, sizeof(data), sent == PIECES);
+			client_stdin(&client, command, data, sizeof(data), sent == PIECES);
 		}
 		message = client_receive(&client);
 		ck_assert_ptr_nonnull(message);

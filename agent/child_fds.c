@@ -1,0 +1,74 @@
+#include "child_fds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "agent/fds.h"
+#include "agent/pty.h"
+#include "common/cleanup.h"
+
+void child_fds_close(struct child_fds *fds)
+{
+	close_fd(fds->input);
+	close_fd(fds->output);
+	close_fd(fds->error);
+	close_fd(fds->child_input);
+	close_fd(fds->child_output);
+	close_fd(fds->child_error);
+}
+
+/* Neither end below 3, where a test may have closed what was there: those the child overwrites. */
+static bool make_pipe(int *reading, int *writing)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	*reading = ends[0] <= STDERR_FILENO ? fd_raise(ends[0]) : ends[0];
+	*writing = ends[1] <= STDERR_FILENO ? fd_raise(ends[1]) : ends[1];
+	return true;
+}
+
+static bool open_pipes(struct child_fds *fds, const struct child_options *options,
+		       struct spawn_result *failure)
+{
+	bool made = make_pipe(&fds->output, &fds->child_output);
+
+	failure->step = SPAWN_PIPE;
+	if (made && !options->merge_stderr)
+		made = make_pipe(&fds->error, &fds->child_error);
+	/* Only our end is non-blocking: the command gets a pipe as any other. */
+	if (made && options->stdin_pipe)
+		made = make_pipe(&fds->child_input, &fds->input) &&
+		       fcntl(fds->input, F_SETFL, O_NONBLOCK) == 0;
+	failure->error = errno;
+	return made;
+}
+
+static bool open_terminal(struct child_fds *fds, struct loop *loop,
+			  const struct child_options *options, struct spawn_result *failure)
+{
+	const struct spawn_attributes *attributes = &options->attributes;
+	struct pty pty;
+
+	if (!pty_open(&pty, loop, failure))
+		return false;
+	fds->output = pty.master;
+	fds->child_output = pty.slave;
+	(void)pty_resize(pty.master, options->rows, options->cols);
+	/* As a login does it: who runs in it may open it by its name. */
+	if (!attributes->has_uid || fchown(pty.slave, attributes->uid, (gid_t)-1) == 0)
+		return true;
+	failure->step = SPAWN_TTY_OWNER;
+	failure->error = errno;
+	return false;
+}
+
+bool child_fds_open(struct child_fds *fds, struct loop *loop, const struct child_options *options,
+		    struct spawn_result *failure)
+{
+	*fds = (struct child_fds)CHILD_FDS_NONE;
+	return options->terminal ? open_terminal(fds, loop, options, failure)
+				 : open_pipes(fds, options, failure);
+}
