@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/cgroup.h"
 #include "agent/child_fds.h"
 #include "agent/fds.h"
 #include "agent/kill_tree.h"
@@ -58,6 +59,8 @@ struct child {
 	struct input_stream input;
 	/* Its fds are a pseudo-terminal. */
 	bool terminal;
+	/* NULL: none, or it is gone. */
+	struct cgroup *cgroup;
 	/* The terminal's other side: while it is open here, nothing hangs up before the leader. */
 	int slave_fd;
 };
@@ -71,6 +74,8 @@ static void close_streams(struct child *child, int error)
 
 static void child_destroy(struct child *child)
 {
+	if (child->cgroup)
+		cgroup_abandon(child->cgroup);
 	close_streams(child, EPIPE);
 	task_cancel(&child->kill);
 	ev_io_stop(child->loop->ev, &child->exited);
@@ -87,7 +92,7 @@ static void finish(struct child *child)
 {
 	struct child_result result;
 
-	if (!child->reaped)
+	if (!child->reaped || child->cgroup)
 		return;
 	for (int i = 0; i < CHILD_OUTPUTS; i++)
 		if (child->outputs[i].fd >= 0)
@@ -155,6 +160,11 @@ static const struct output_events output_events = {
 	.ended = on_output_ended,
 };
 
+static bool has_output(const struct child *child)
+{
+	return child->outputs[CHILD_STDOUT].fd >= 0 || child->outputs[CHILD_STDERR].fd >= 0;
+}
+
 /* Outputs that are still open are left behind; frees the child where that ends the last. */
 static void cut_outputs(struct child *child)
 {
@@ -165,6 +175,26 @@ static void cut_outputs(struct child *child)
 		output_stream_cut(&child->outputs[CHILD_STDOUT]);
 	if (error_open)
 		output_stream_cut(&child->outputs[CHILD_STDERR]);
+}
+
+/* What is left after the leader's end is waited for no more; may free the child. */
+static void stop_waiting(struct child *child)
+{
+	if (child->cgroup)
+		cgroup_abandon(child->cgroup);
+	child->cgroup = NULL;
+	if (has_output(child))
+		cut_outputs(child);
+	else
+		finish(child);
+}
+
+static void on_cgroup_emptied(void *owner)
+{
+	struct child *child = owner;
+
+	child->cgroup = NULL;
+	finish(child);
 }
 
 static void kill_group(const struct child *child)
@@ -216,6 +246,8 @@ static void on_kill(struct task *task)
 
 static void doom(struct child *child)
 {
+	if (child->cgroup)
+		cgroup_kill(child->cgroup);
 	child->doomed = true;
 	task_schedule(&child->kill, child->loop);
 }
@@ -227,7 +259,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *watcher, int events)
 	(void)ev;
 	(void)events;
 	if (child->reaped)
-		cut_outputs(child);
+		stop_waiting(child);
 	else
 		child_kill(child, CHILD_TIMED_OUT);
 }
@@ -282,7 +314,9 @@ static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
 	child->slave_fd = close_fd(child->slave_fd);
 	ev_io_stop(ev, &child->exited);
 	ev_timer_stop(ev, &child->timer);
-	if (child->outputs[CHILD_STDOUT].fd >= 0 || child->outputs[CHILD_STDERR].fd >= 0)
+	if (child->cgroup && cgroup_end(child->cgroup))
+		child->cgroup = NULL;
+	if (has_output(child) || child->cgroup)
 		start_timer(child, CHILD_PIPES_HELD_MS / 1000.);
 	else
 		finish(child);
@@ -331,6 +365,7 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 		.envp = options->envp,
 		.cwd = options->cwd,
 		.attributes = &options->attributes,
+		.cgroup = -1,
 		.terminal = options->terminal,
 	};
 
@@ -346,8 +381,17 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 		.owner = owner,
 		.started_ns = monotonic_ns(),
 	};
-	if (!spawn(loop, &request, failure))
+	if (options->cgroup) {
+		child->cgroup = cgroup_create(loop, on_cgroup_emptied, child, failure);
+		if (!child->cgroup)
+			return NULL;
+		request.cgroup = cgroup_fd(child->cgroup);
+	}
+	if (!spawn(loop, &request, failure)) {
+		if (child->cgroup)
+			cgroup_abandon(child->cgroup);
 		return NULL;
+	}
 	child->result.pid = failure->pid;
 	child->pidfd = fd_raise(failure->pidfd);
 	child_watch(child, &fds, options);
@@ -368,9 +412,8 @@ void child_resume(struct child *child)
 void child_kill(struct child *child, enum child_end why)
 {
 	if (child->reaped) {
-		/* What is left is to wait for its pipes. */
 		ev_timer_stop(child->loop->ev, &child->timer);
-		cut_outputs(child);
+		stop_waiting(child);
 		return;
 	}
 	if (child->result.end == CHILD_NOT_KILLED)

@@ -17,7 +17,7 @@ struct loop;
 
 /*
  * Milliseconds after the leader's end that its pipes may stay open, for what is still on its way,
- * until the result is told without them.
+ * and its cgroup may take to die, until the result is told without them.
  */
 #define CHILD_PIPES_HELD_MS 100
 
@@ -95,6 +95,8 @@ struct child_options {
 	bool terminal;
 	unsigned int rows;
 	unsigned int cols;
+	/* In a cgroup of its own, of which nothing is left when it has ended. */
+	bool cgroup;
 	/* 0: none. */
 	uint64_t timeout_ms;
 	/* Bytes of each output; UINT64_MAX: no limit. */

@@ -288,6 +288,7 @@ bool exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec, char 
 		.cwd = plan->cwd,
 		.merge_stderr = exec->merge_stderr,
 		.terminal = exec->pty != NULL,
+		.cgroup = exec->kill_scope == PROVIUM__V1__KILL_SCOPE__KILL_CGROUP,
 		.timeout_ms = exec->timeout_ms,
 		.output_limit = exec->has_output_limit ? exec->output_limit : UINT64_MAX,
 	};

@@ -17,6 +17,7 @@
 #include "common/list.h"
 #include "proto/codec.h"
 
+struct cgroups;
 struct ev_loop;
 struct server_config;
 
@@ -61,6 +62,8 @@ struct loop {
 	int null_fd;
 	/* A devpts that is mounted nowhere; -1: not needed so far. */
 	int devpts_fd;
+	/* NULL: not needed so far (cgroup.c). */
+	struct cgroups *cgroups;
 	/* The stack of a new process until it executes its program. */
 	void *spawn_stack;
 	char oom_score_adj[12];

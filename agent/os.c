@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/clone3.h"
+#include "common/detached.h"
+
 #define RETRY(call)                                      \
 	({                                               \
 		__typeof__(call) result_;                \
@@ -61,7 +64,24 @@ int os_unlink(const char *path)
 	return unlink(path);
 }
 
-int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd)
+int os_openat(int dir, const char *name, int flags)
 {
+	return RETRY(openat(dir, name, flags));
+}
+
+int os_detached(const char *fstype)
+{
+	return detached_mount(fstype);
+}
+
+/*
+ * clone3(2) only where it is needed: filters of system calls cannot look into its arguments, and
+ * those of containers refuse it for that.
+ */
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd,
+	     int cgroup)
+{
+	if (cgroup >= 0)
+		return clone3_into(cgroup, function, stack_end, flags, argument, pidfd);
 	return clone(function, stack_end, flags, argument, pidfd);
 }

@@ -18,7 +18,17 @@ int os_fsync(int fd);
 int os_rename(const char *from, const char *to, unsigned int flags);
 int os_unlink(const char *path);
 
-/* clone(2) of a child that runs function on the stack that ends at stack_end. */
-int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd);
+/* openat(2), not to create. */
+int os_openat(int dir, const char *name, int flags);
+
+/* detached_mount() of common/detached.h. */
+int os_detached(const char *fstype);
+
+/*
+ * clone(2) of a child that runs function, which must not return, on the stack that ends at
+ * stack_end; with a cgroup that is not -1 clone3(2), into that group.
+ */
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd,
+	     int cgroup);
 
 #endif

@@ -11,7 +11,6 @@
 #include "agent/loop.h"
 #include "agent/os.h"
 #include "common/cleanup.h"
-#include "common/detached.h"
 
 /* Linux 4.13; the C library of the guest may not have it. */
 #ifndef TIOCGPTPEER
@@ -32,7 +31,7 @@ static int open_master(struct loop *loop)
 	if (fd >= 0)
 		return fd;
 	if (loop->devpts_fd < 0)
-		loop->devpts_fd = fd_raise(detached_mount("devpts"));
+		loop->devpts_fd = fd_raise(os_detached("devpts"));
 	if (loop->devpts_fd >= 0)
 		return openat(loop->devpts_fd, "ptmx", FLAGS | O_NONBLOCK);
 	errno = error;

@@ -77,8 +77,7 @@ static const struct field_rule exec_fields[] = {
 	FIELD(EXEC, output_limit, FIELD_U64, 0, 0),
 	FIELD(EXEC, nice, FIELD_I32, 0, 0),
 	FIELD_OBJECTS(EXEC, rlimits, 0, &rlimit_set),
-	FIELD(EXEC, kill_scope, FIELD_ENUM, FIELD_UNSERVED | FIELD_DEFAULT_0,
-	      PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
+	FIELD(EXEC, kill_scope, FIELD_ENUM, 0, PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
 };
 
 static const struct field_rule target_fields[] = {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "agent/cgroup.h"
 #include "agent/child.h"
 #include "agent/connection.h"
 #include "agent/fds.h"
@@ -51,6 +52,7 @@ static void end_all(struct loop *loop)
 	while (!list_empty(&loop->children))
 		loop_pass(loop);
 	streams_stop_draining(loop);
+	cgroups_finish(loop);
 }
 
 int server_run(const struct server_config *config)

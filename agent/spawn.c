@@ -59,7 +59,11 @@ const char *spawn_step_name(enum spawn_step step)
 		[SPAWN_PTMX] = "ptmx",
 		[SPAWN_PEER] = "TIOCGPTPEER",
 		[SPAWN_TTY_OWNER] = "fchown",
+		[SPAWN_CGROUP] = "mount of cgroup2",
+		[SPAWN_MKDIR] = "mkdir",
+		[SPAWN_CGROUP_OPEN] = "open",
 		[SPAWN_CLONE] = "clone",
+		[SPAWN_CLONE3] = "clone3",
 		[SPAWN_SETSID] = "setsid",
 		[SPAWN_FDS] = "dup2",
 		[SPAWN_TERMINAL] = "TIOCSCTTY",
@@ -303,11 +307,14 @@ bool spawn(const struct loop *loop, const struct spawn_request *request,
 	uint64_t old_signals;
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
-	*result = (struct spawn_result){ .pidfd = -1, .step = SPAWN_CLONE };
+	*result = (struct spawn_result){
+		.pidfd = -1,
+		.step = request->cgroup >= 0 ? SPAWN_CLONE3 : SPAWN_CLONE,
+	};
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, &old_signals, KERNEL_SIGSET_SIZE);
-	result->pid =
-		os_clone(child_main, (char *)loop->spawn_stack + SPAWN_STACK_SIZE,
-			 CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &result->pidfd);
+	result->pid = os_clone(child_main, (char *)loop->spawn_stack + SPAWN_STACK_SIZE,
+			       CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start,
+			       &result->pidfd, request->cgroup);
 	if (result->pid < 0)
 		result->error = errno;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old_signals, NULL, KERNEL_SIGSET_SIZE);

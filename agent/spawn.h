@@ -20,7 +20,11 @@ enum spawn_step {
 	SPAWN_PTMX,
 	SPAWN_PEER,
 	SPAWN_TTY_OWNER,
+	SPAWN_CGROUP,
+	SPAWN_MKDIR,
+	SPAWN_CGROUP_OPEN,
 	SPAWN_CLONE,
+	SPAWN_CLONE3,
 	SPAWN_SETSID,
 	SPAWN_FDS,
 	SPAWN_TERMINAL,
@@ -69,6 +73,8 @@ struct spawn_request {
 	const struct spawn_attributes *attributes;
 	/* What become 0, 1 and 2; -1 for 0: the guest's /dev/null. Borrowed. */
 	int fds[3];
+	/* The directory of the cgroup that it is born into; -1: ours. */
+	int cgroup;
 	/* fds[0] is a terminal, to be the controlling one. */
 	bool terminal;
 };

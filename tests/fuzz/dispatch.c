@@ -99,8 +99,23 @@ int os_unlink(const char *path)
 	return 0;
 }
 
-int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd)
+int os_openat(int dir, const char *name, int flags)
 {
+	return openat(dir, name, flags);
+}
+
+/* No commands in cgroups: their directories would be the machine's. */
+int os_detached(const char *fstype)
+{
+	(void)fstype;
+	errno = EPERM;
+	return -1;
+}
+
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd,
+	     int cgroup)
+{
+	(void)cgroup;
 	(void)function;
 	(void)stack_end;
 	(void)flags;

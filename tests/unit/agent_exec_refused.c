@@ -93,15 +93,13 @@ START_TEST(environment_that_is_none)
 }
 END_TEST
 
-START_TEST(unserved_fields)
+START_TEST(kill_scope)
 {
 	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
 
 	exec.has_shell = true;
 	exec.shell = BYTES("true");
 	exec.has_kill_scope = true;
-	exec.kill_scope = PROVIUM__V1__KILL_SCOPE__KILL_CGROUP;
-	expect_refused(&exec, CODE(UNSUPPORTED), "EXEC: kill_scope: is not served");
 	exec.kill_scope = 7;
 	expect_refused(&exec, CODE(INVALID), "EXEC: kill_scope: 7 is out of range");
 	exec.kill_scope = PROVIUM__V1__KILL_SCOPE__KILL_TREE;
@@ -244,7 +242,7 @@ static Suite *refused_suite(void)
 	tcase_add_test(tcase, argv_and_shell);
 	tcase_add_test(tcase, nul_bytes);
 	tcase_add_loop_test(tcase, environment_that_is_none, 0, 3);
-	tcase_add_test(tcase, unserved_fields);
+	tcase_add_test(tcase, kill_scope);
 	tcase_add_test(tcase, missing_programs);
 	tcase_add_test(tcase, broken_programs);
 	tcase_add_test(tcase, path_search);

@@ -11,7 +11,9 @@
 
 #include <linux/vm_sockets.h>
 
+#include "agent/clone3.h"
 #include "agent/os.h"
+#include "common/detached.h"
 #include "common/util.h"
 
 /* Of a call; set by the test's thread, read by the server's. */
@@ -150,7 +152,22 @@ int os_unlink(const char *path)
 	return unlink(path);
 }
 
-int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd)
+int os_openat(int dir, const char *name, int flags)
 {
-	return fails(OS_CLONE) ? -1 : clone(function, stack_end, flags, argument, pidfd);
+	return fails(OS_OPENAT) ? -1 : openat(dir, name, flags);
+}
+
+int os_detached(const char *fstype)
+{
+	return fails(OS_DETACHED) ? -1 : detached_mount(fstype);
+}
+
+int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument, int *pidfd,
+	     int cgroup)
+{
+	if (fails(OS_CLONE))
+		return -1;
+	if (cgroup >= 0)
+		return clone3_into(cgroup, function, stack_end, flags, argument, pidfd);
+	return clone(function, stack_end, flags, argument, pidfd);
 }

@@ -17,6 +17,8 @@ enum os_call {
 	OS_FSYNC,
 	OS_RENAME,
 	OS_CLONE,
+	OS_OPENAT,
+	OS_DETACHED,
 	OS_CALLS,
 };
 
