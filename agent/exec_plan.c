@@ -157,11 +157,15 @@ static bool inherit(struct environment *environment, char *const *inherited)
 static char *make_term(const Provium__V1__Pty *pty)
 {
 	const char *term = pty->has_term ? (const char *)pty->term.data : DEFAULT_TERM;
-	int length = (int)(pty->has_term ? pty->term.len : strlen(DEFAULT_TERM));
-	char entry[sizeof("TERM=") + 255];
+	size_t length = pty->has_term ? pty->term.len : strlen(DEFAULT_TERM);
+	char *entry = malloc(sizeof("TERM=") + length);
 
-	snprintf(entry, sizeof(entry), "TERM=%.*s", length, term);
-	return copy_text(entry);
+	if (!entry)
+		return NULL;
+	memcpy(entry, "TERM=", 5);
+	memcpy(entry + 5, term, length);
+	entry[5 + length] = '\0';
+	return entry;
 }
 
 static bool make_environment(struct exec_plan *plan, const Provium__V1__Exec *exec,
