@@ -69,7 +69,7 @@ const char *spawn_step_name(enum spawn_step step)
 		[SPAWN_TERMINAL] = "TIOCSCTTY",
 		[SPAWN_OOM_SCORE] = "oom_score_adj",
 		[SPAWN_CLOSE_RANGE] = "close_range",
-		[SPAWN_RLIMIT] = "setrlimit",
+		[SPAWN_RLIMIT] = "prlimit64",
 		[SPAWN_NICE] = "setpriority",
 		[SPAWN_GROUPS] = "setgroups",
 		[SPAWN_GID] = "setresgid",
@@ -188,8 +188,8 @@ IN_CHILD static bool set_rlimits(const struct child_start *start)
 	if (config->restore_nofile && setrlimit(RLIMIT_NOFILE, &config->nofile) < 0)
 		return false;
 	for (size_t i = 0; i < attributes->rlimit_count; i++)
-		if (setrlimit((unsigned int)attributes->rlimits[i].resource,
-			      &attributes->rlimits[i].limit) < 0)
+		if (syscall(SYS_prlimit64, 0, attributes->rlimits[i].resource,
+			    &attributes->rlimits[i].limit, NULL) < 0)
 			return false;
 	return true;
 }

@@ -118,7 +118,7 @@ static void output_end_held(struct output_stream *stream)
 }
 
 /* POLLIN and POLLHUP, as they hold now. */
-static short output_state(const struct output_stream *stream)
+static int output_state(const struct output_stream *stream)
 {
 	struct pollfd poll_fd = { .fd = stream->fd, .events = POLLIN };
 
@@ -203,7 +203,7 @@ void output_stream_resume(struct output_stream *stream)
 
 void output_stream_cut(struct output_stream *stream)
 {
-	short state = stream->fd >= 0 ? output_state(stream) : 0;
+	int state = stream->fd >= 0 ? output_state(stream) : 0;
 	int size = 0;
 
 	if (stream->fd < 0)

@@ -219,7 +219,7 @@ START_TEST(not_permitted)
 	rlimit.soft = rlimit.hard = core.rlim_max + 1;
 	exec.rlimits = rlimits;
 	exec.n_rlimits = 1;
-	expect_not_started(EPERM, "setrlimit");
+	expect_not_started(EPERM, "prlimit64");
 	exec.n_rlimits = 0;
 	run("echo fine");
 	outcome_expect(&outcome, "fine\n", "");
