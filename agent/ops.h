@@ -19,6 +19,8 @@ HANDLER(op_shutdown);
 
 /* op_exec.c */
 HANDLER(op_exec);
+
+/* op_stdin.c */
 HANDLER(op_stdin);
 HANDLER(op_signal);
 

@@ -20,7 +20,7 @@ struct request;
 /* Bytes of frames that may wait for their turn: the longest one and some. */
 #define SESSION_MAX_WAITING  ((size_t)PROVIUM_MAX_FRAME + ((size_t)4 << 20))
 
-/* Bytes for the standard input of commands that may be held. */
+/* Bytes for the standard input of commands that may be held: of a connection's, and of all jobs. */
 #define SESSION_MAX_INPUT    ((size_t)PROVIUM_MAX_FRAME)
 
 struct request_operations {
