@@ -103,6 +103,18 @@ static uint64_t number(const ProtobufCMessage *message, const struct field_rule 
 	}
 }
 
+static bool check_number(uint64_t value, const struct field_rule *rule,
+			 struct check_failure *failure)
+{
+	bool is_too_small = (rule->flags & FIELD_NOT_EMPTY) && value == 0;
+
+	if (is_too_small || (rule->max && value > rule->max))
+		return fail(failure, ERROR_INVALID,
+			    "%s: %llu is out of range; the greatest is %llu", rule->name,
+			    (unsigned long long)value, (unsigned long long)rule->max);
+	return true;
+}
+
 // NOLINTNEXTLINE(misc-no-recursion)
 static bool check_value(const ProtobufCMessage *message, const struct field_rule *rule,
 			struct check_failure *failure)
@@ -127,12 +139,7 @@ static bool check_value(const ProtobufCMessage *message, const struct field_rule
 	case FIELD_U32:
 	case FIELD_U64:
 	case FIELD_ENUM:
-		if (rule->max && number(message, rule) > rule->max)
-			return fail(failure, ERROR_INVALID,
-				    "%s: %llu is out of range; the greatest is %llu", rule->name,
-				    (unsigned long long)number(message, rule),
-				    (unsigned long long)rule->max);
-		return true;
+		return check_number(number(message, rule), rule, failure);
 	default:
 		return true;
 	}

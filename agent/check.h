@@ -25,7 +25,7 @@ enum field_type {
 	FIELD_U32,
 	FIELD_I32,
 	FIELD_U64,
-	/* Its values count up from 0. */
+	/* Its values count up from 0, or with FIELD_NOT_EMPTY from 1. */
 	FIELD_ENUM,
 };
 
@@ -36,7 +36,7 @@ enum {
 	FIELD_ONE_OF = 1 << 1,
 	/* Becomes a C string: holds no NUL. */
 	FIELD_NO_NUL = 1 << 2,
-	/* Must not be empty. */
+	/* Must not be empty; of a number that has a greatest: not 0. */
 	FIELD_NOT_EMPTY = 1 << 3,
 	/* Not served yet: must not be there. */
 	FIELD_UNSERVED = 1 << 4,

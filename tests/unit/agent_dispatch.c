@@ -103,10 +103,11 @@ static void compare_field(const ProtobufCFieldDescriptor *field, const struct fi
 		ck_assert_uint_eq(rule->presence, field->quantifier_offset);
 	if (rule->type == FIELD_ENUM) {
 		const ProtobufCEnumDescriptor *values = field->descriptor;
+		unsigned int first = rule->flags & FIELD_NOT_EMPTY ? 1 : 0;
 
 		for (unsigned int i = 0; i < values->n_values; i++)
-			ck_assert_int_eq(values->values[i].value, (int)i);
-		ck_assert_uint_eq(rule->max, values->n_values - 1);
+			ck_assert_int_eq(values->values[i].value, (int)(first + i));
+		ck_assert_uint_eq(rule->max, first + values->n_values - 1);
 	}
 	if (field->type == PROTOBUF_C_TYPE_MESSAGE && !(rule->flags & FIELD_UNSERVED)) {
 		ck_assert_msg(rule->set != NULL, "%s: nothing is checked within", field->name);
