@@ -73,6 +73,10 @@ int loop_init(struct loop *loop, const struct server_config *config)
 	list_init(&loop->tasks);
 	list_init(&loop->children);
 	list_init(&loop->drains);
+	list_init(&loop->jobs.all);
+	list_init(&loop->jobs.ended);
+	/* A host that knows a job of an earlier server must not find another in its place. */
+	loop->jobs.last_number = (uint64_t)config->restarts << 32;
 	buffer_pool_init(&loop->pool);
 	decoder_init(&loop->decoder);
 	snprintf(loop->oom_score_adj, sizeof(loop->oom_score_adj), "%d", config->oom_score_adj);

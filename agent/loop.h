@@ -38,6 +38,21 @@ struct counters {
 	uint64_t commands_started;
 };
 
+/* What is kept of jobs (job.c). */
+struct jobs {
+	/* Links struct job: all that can be found, by number. */
+	struct list all;
+	/* Links struct job: those that have ended, in that order, also such as cannot be found. */
+	struct list ended;
+	/* Of those that can be found. */
+	unsigned int count;
+	unsigned int ended_count;
+	uint64_t last_number;
+	/* Bytes of output that are kept, and of input that are held. */
+	uint64_t output_bytes;
+	size_t input_bytes;
+};
+
 struct loop {
 	struct ev_loop *ev;
 	const struct server_config *config;
@@ -54,6 +69,7 @@ struct loop {
 	struct list drains;
 	unsigned int drain_count;
 	unsigned int command_count;
+	struct jobs jobs;
 	struct buffer_pool pool;
 	/* For the message that is being handled. */
 	struct decoder decoder;
@@ -79,7 +95,7 @@ struct loop {
 /* 0, or a negative errno. The config is borrowed. */
 int loop_init(struct loop *loop, const struct server_config *config);
 
-/* All of connections, children and drains must be gone. */
+/* All of connections, jobs, children and drains must be gone. */
 void loop_finish(struct loop *loop);
 
 /* One pass. */

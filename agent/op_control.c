@@ -98,6 +98,7 @@ void op_info(struct session *session, uint32_t id, const Provium__V1__Message *r
 	info.bytes_sent = loop->counters.bytes_sent;
 	info.commands_running = loop->command_count;
 	info.commands_started = loop->counters.commands_started;
+	info.jobs = loop->jobs.count;
 	info.restarts = loop->config->restarts;
 	info.queued_bytes = connections_queued(loop);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO_RESULT;

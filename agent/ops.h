@@ -22,7 +22,15 @@ HANDLER(op_exec);
 
 /* op_stdin.c */
 HANDLER(op_stdin);
+HANDLER(op_resize);
 HANDLER(op_signal);
+
+/* op_job.c */
+HANDLER(op_exec_async);
+HANDLER(op_job_wait);
+HANDLER(op_job_kill);
+HANDLER(op_job_list);
+HANDLER(op_job_output);
 
 /* op_read_file.c */
 HANDLER(op_read_file);

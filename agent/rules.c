@@ -3,12 +3,17 @@
 #include <assert.h>
 
 #include "agent/exec_plan.h"
+#include "agent/job.h"
 #include "agent/ops.h"
 #include "common/util.h"
 #include "proto/limits.h"
 
 #define EXEC       Provium__V1__Exec
 #define STDIN_DATA Provium__V1__Stdin
+#define RESIZE     Provium__V1__Resize
+#define JOB_WAIT   Provium__V1__JobWait
+#define JOB_KILL   Provium__V1__JobKill
+#define JOB_OUTPUT Provium__V1__JobOutput
 #define READ_FILE  Provium__V1__ReadFile
 #define WRITE_FILE Provium__V1__WriteFile
 #define WRITE_DATA Provium__V1__WriteData
@@ -26,6 +31,8 @@
 /* The kernel's struct winsize. */
 #define MAX_WINDOW UINT16_MAX
 #define MAX_TERM   255
+/* struct winsize holds no more. */
+#define MAX_SIZE   UINT16_MAX
 
 static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
@@ -80,6 +87,40 @@ static const struct field_rule exec_fields[] = {
 	FIELD(EXEC, kill_scope, FIELD_ENUM, 0, PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
 };
 
+static const struct field_set exec_set = FIELD_SET(exec_fields);
+
+static const struct field_rule exec_async_fields[] = {
+	FIELD_OBJECT(Provium__V1__ExecAsync, command, FIELD_REQUIRED, &exec_set),
+	FIELD(Provium__V1__ExecAsync, name, FIELD_BYTES, FIELD_NOT_EMPTY | FIELD_NO_NUL,
+	      JOB_MAX_NAME),
+	FIELD(Provium__V1__ExecAsync, keep, FIELD_U64, 0, 0),
+};
+
+static const struct field_rule job_ref_fields[] = {
+	FIELD_UNION(Provium__V1__JobRef, ref, FIELD_REQUIRED),
+};
+static const struct field_set job_ref_set = FIELD_SET(job_ref_fields);
+
+static const struct field_rule job_wait_fields[] = {
+	FIELD_OBJECT(JOB_WAIT, ref, FIELD_REQUIRED, &job_ref_set),
+	FIELD(JOB_WAIT, timeout_ms, FIELD_U64, 0, 0),
+	FIELD(JOB_WAIT, output, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule job_kill_fields[] = {
+	FIELD_OBJECT(JOB_KILL, ref, FIELD_REQUIRED, &job_ref_set),
+	FIELD(JOB_KILL, signal, FIELD_U32, FIELD_NOT_EMPTY, MAX_SIGNAL),
+	FIELD(JOB_KILL, grace_ms, FIELD_U64, 0, 0),
+	FIELD(JOB_KILL, output, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule job_output_fields[] = {
+	FIELD_OBJECT(JOB_OUTPUT, ref, FIELD_REQUIRED, &job_ref_set),
+	FIELD(JOB_OUTPUT, stream, FIELD_ENUM, FIELD_NOT_EMPTY, PROVIUM__V1__STREAM__STREAM_STDERR),
+	FIELD(JOB_OUTPUT, offset, FIELD_U64, 0, 0),
+	FIELD(JOB_OUTPUT, follow, FIELD_BOOL, 0, 0),
+};
+
 static const struct field_rule target_fields[] = {
 	FIELD_UNION(Provium__V1__Target, target, FIELD_REQUIRED),
 };
@@ -89,6 +130,12 @@ static const struct field_rule stdin_fields[] = {
 	FIELD_OBJECT(STDIN_DATA, target, FIELD_REQUIRED, &target_set),
 	FIELD(STDIN_DATA, data, FIELD_BYTES, 0, 0),
 	FIELD(STDIN_DATA, eof, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule resize_fields[] = {
+	FIELD_OBJECT(RESIZE, target, FIELD_REQUIRED, &target_set),
+	FIELD(RESIZE, rows, FIELD_U32, FIELD_REQUIRED, MAX_SIZE),
+	FIELD(RESIZE, cols, FIELD_U32, FIELD_REQUIRED, MAX_SIZE),
 };
 
 static const struct field_rule signal_fields[] = {
@@ -137,19 +184,22 @@ static const struct message_rule rules[] = {
 	[CODE(SHUTDOWN)] = { "SHUTDOWN", op_shutdown, FIELDS(shutdown_fields) },
 	[CODE(SYSCALL)] = { "SYSCALL" },
 	[CODE(IOCTL)] = { "IOCTL" },
-	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC" },
-	[CODE(JOB_WAIT)] = { "JOB_WAIT" },
-	[CODE(JOB_KILL)] = { "JOB_KILL" },
+	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC", op_exec_async, FIELDS(exec_async_fields) },
+	[CODE(JOB_WAIT)] = { "JOB_WAIT", op_job_wait, FIELDS(job_wait_fields), .lasts = true,
+			     .cancellable = true },
+	[CODE(JOB_KILL)] = { "JOB_KILL", op_job_kill, FIELDS(job_kill_fields), .lasts = true,
+			     .cancellable = true },
 	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER" },
 	[CODE(PING)] = { "PING", op_ping, FIELDS(ping_fields) },
 	[CODE(AUTH)] = { "AUTH" },
 	[CODE(INFO)] = { "INFO", op_info },
 	[CODE(CANCEL)] = { "CANCEL", op_cancel, FIELDS(cancel_fields) },
 	[CODE(STDIN_DATA)] = { "STDIN", op_stdin, FIELDS(stdin_fields), .lasts = true },
-	[CODE(RESIZE)] = { "RESIZE" },
+	[CODE(RESIZE)] = { "RESIZE", op_resize, FIELDS(resize_fields) },
 	[CODE(SIGNAL)] = { "SIGNAL", op_signal, FIELDS(signal_fields) },
-	[CODE(JOB_LIST)] = { "JOB_LIST" },
-	[CODE(JOB_OUTPUT)] = { "JOB_OUTPUT" },
+	[CODE(JOB_LIST)] = { "JOB_LIST", op_job_list },
+	[CODE(JOB_OUTPUT)] = { "JOB_OUTPUT", op_job_output, FIELDS(job_output_fields),
+			       .lasts = true, .cancellable = true },
 	[CODE(WRITE_DATA)] = { "WRITE_DATA", op_write_data, FIELDS(write_data_fields),
 			       .in_turn = true, .continues = CODE(WRITE_FILE) },
 	[CODE(STAT)] = { "STAT" },

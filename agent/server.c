@@ -9,6 +9,7 @@
 #include "agent/child.h"
 #include "agent/connection.h"
 #include "agent/fds.h"
+#include "agent/job.h"
 #include "agent/listener.h"
 #include "agent/log.h"
 #include "agent/loop.h"
@@ -44,11 +45,12 @@ static bool is_wanted(const struct loop *loop)
 	return loop->config->listen_fd >= 0 || loop->connection_count > 0;
 }
 
-/* Ends all connections and waits until every command that they have left is reaped. */
+/* Ends all connections and jobs, and waits until every command that they have left is reaped. */
 static void end_all(struct loop *loop)
 {
 	connections_abort(loop);
 	connections_settle(loop);
+	jobs_end(loop);
 	while (!list_empty(&loop->children))
 		loop_pass(loop);
 	streams_stop_draining(loop);

@@ -178,6 +178,84 @@ static void add_cancel(uint32_t id, uint32_t request)
 	add(id, &message);
 }
 
+static void add_job(uint32_t id)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__ExecAsync body = PROVIUM__V1__EXEC_ASYNC__INIT;
+	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
+
+	exec.has_shell = true;
+	exec.shell = bytes("cat");
+	exec.has_stdin_kind = true;
+	exec.stdin_kind = PROVIUM__V1__STDIN_KIND__STDIN_STREAM;
+	body.command = &exec;
+	body.has_name = true;
+	body.name = bytes("job");
+	body.has_keep = true;
+	body.keep = 4096;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_EXEC_ASYNC;
+	message.exec_async = &body;
+	add(id, &message);
+}
+
+/* What there is to ask of a job, one after the other; returns the next id. */
+static uint32_t add_job_requests(uint32_t id, Provium__V1__JobRef *ref)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__JobWait wait = PROVIUM__V1__JOB_WAIT__INIT;
+	Provium__V1__JobKill kill = PROVIUM__V1__JOB_KILL__INIT;
+	Provium__V1__JobOutput output = PROVIUM__V1__JOB_OUTPUT__INIT;
+	Provium__V1__JobList list = PROVIUM__V1__JOB_LIST__INIT;
+
+	wait.ref = kill.ref = output.ref = ref;
+	wait.has_timeout_ms = kill.has_grace_ms = output.has_offset = true;
+	wait.timeout_ms = 1;
+	kill.has_signal = true;
+	kill.signal = 15;
+	output.has_follow = output.follow = true;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_WAIT;
+	message.job_wait = &wait;
+	add(id++, &message);
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_KILL;
+	message.job_kill = &kill;
+	add(id++, &message);
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_OUTPUT;
+	message.job_output = &output;
+	add(id++, &message);
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_LIST;
+	message.job_list = &list;
+	add(id++, &message);
+	return id;
+}
+
+static void write_job_seed(void)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__JobRef ref = PROVIUM__V1__JOB_REF__INIT;
+	Provium__V1__Target target = PROVIUM__V1__TARGET__INIT;
+	Provium__V1__Resize resize = PROVIUM__V1__RESIZE__INIT;
+	uint32_t id = 2;
+
+	add_job(1);
+	ref.ref_case = PROVIUM__V1__JOB_REF__REF_NAME;
+	ref.name = bytes("job");
+	id = add_job_requests(id, &ref);
+	ref.ref_case = PROVIUM__V1__JOB_REF__REF_JOB;
+	ref.job = 1;
+	id = add_job_requests(id, &ref);
+	target.target_case = PROVIUM__V1__TARGET__TARGET_JOB_NAME;
+	target.job_name = bytes("job");
+	resize.target = &target;
+	resize.has_rows = resize.has_cols = true;
+	resize.rows = 24;
+	resize.cols = 80;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_RESIZE;
+	message.resize = &resize;
+	add(id++, &message);
+	add_cancel(id, 2);
+	end_script("jobs");
+}
+
 static void add_plain(uint32_t id, bool shutdown)
 {
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
@@ -212,6 +290,7 @@ static void write_dispatch_seeds(void)
 	add_cancel(4, 2);
 	add_cancel(5, 1);
 	end_script("waiting");
+	write_job_seed();
 	add_cancel(1, 7);
 	add_plain(2, true);
 	end_script("shutdown");

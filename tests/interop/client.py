@@ -241,13 +241,15 @@ class Client:
         return self.wait(request, timeout)
 
     def write_stdin(self, target, data, eof=True, timeout=60):
-        """Writes to a command's standard input and keeps to the window."""
+        """Writes to a command's standard input and keeps to the window. A Target may be a dict."""
+        if isinstance(target, Request):
+            target = {"request": target.id}
         unanswered = []
         for at in range(0, len(data), CHUNK // 4):
             self.run(lambda: sum(request.final is None for request in unanswered) < 4, timeout)
-            unanswered.append(self.start("stdin_data", target={"request": target.id},
+            unanswered.append(self.start("stdin_data", target=target,
                                          data=data[at:at + CHUNK // 4]))
         if eof:
-            unanswered.append(self.start("stdin_data", target={"request": target.id}, eof=True))
+            unanswered.append(self.start("stdin_data", target=target, eof=True))
         self.wait_all(unanswered, timeout)
         return unanswered

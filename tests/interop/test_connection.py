@@ -226,9 +226,6 @@ class Unserved(AgentCase):
         self.assert_error(client.call("read_file", fd=0), pb.ERROR_UNSUPPORTED)
         self.assert_error(client.call("read_file", path=b"/", sparse=True), pb.ERROR_UNSUPPORTED)
         self.assert_error(client.call("write_file", fd=0), pb.ERROR_UNSUPPORTED)
-        for target in ({"job": 1}, {"job_name": b"x"}):
-            self.assert_error(client.call("signal", target=target, signal=0),
-                              pb.ERROR_UNSUPPORTED)
 
     def test_defaults_of_unserved_fields_are_served(self):
         client = self.connect()

@@ -134,7 +134,7 @@ START_TEST(wrong_signals)
 	target.target_case = PROVIUM__V1__TARGET__TARGET_JOB;
 	message.has_id = false;
 	id = client_send(&client, &message);
-	client_expect_error(&client, id, CODE(UNSUPPORTED), "SIGNAL: target: jobs");
+	client_expect_error(&client, id, CODE(NOT_FOUND), "SIGNAL: there is no job 0");
 }
 END_TEST
 
