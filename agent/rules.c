@@ -31,8 +31,6 @@
 /* The kernel's struct winsize. */
 #define MAX_WINDOW UINT16_MAX
 #define MAX_TERM   255
-/* struct winsize holds no more. */
-#define MAX_SIZE   UINT16_MAX
 
 static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
@@ -134,8 +132,8 @@ static const struct field_rule stdin_fields[] = {
 
 static const struct field_rule resize_fields[] = {
 	FIELD_OBJECT(RESIZE, target, FIELD_REQUIRED, &target_set),
-	FIELD(RESIZE, rows, FIELD_U32, FIELD_REQUIRED, MAX_SIZE),
-	FIELD(RESIZE, cols, FIELD_U32, FIELD_REQUIRED, MAX_SIZE),
+	FIELD(RESIZE, rows, FIELD_U32, FIELD_REQUIRED, MAX_WINDOW),
+	FIELD(RESIZE, cols, FIELD_U32, FIELD_REQUIRED, MAX_WINDOW),
 };
 
 static const struct field_rule signal_fields[] = {
