@@ -73,14 +73,16 @@ static void cgroup_free(struct cgroup *cgroup)
 
 static bool is_populated(const struct cgroup *cgroup)
 {
-	char text[64];
+	static const char populated[] = "populated 1";
+	char text[sizeof(populated)];
 	/* From the start each time: that is also what ends the event. */
 	ssize_t size = pread(cgroup->events_fd, text, sizeof(text) - 1, 0);
 
-	if (size <= 0)
+	if (size < 0)
 		return false;
-	text[size] = '\0';
-	return strstr(text, "populated 1") != NULL;
+	/* Its first line (kernel/cgroup/cgroup.c, cgroup_events_show()). */
+	return (size_t)size >= sizeof(populated) - 1 &&
+	       memcmp(text, populated, sizeof(populated) - 1) == 0;
 }
 
 /* True: it is empty, and gone; the memory is freed. */

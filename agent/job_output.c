@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ void job_output_finish(struct job_output *output)
 
 void job_output_drop(struct job_output *output, uint64_t bytes)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t page = getauxval(AT_PAGESZ);
 	uint64_t start = output->start + bytes;
 	/* Only whole pages can be given back. */
 	uint64_t first = output->start - output->start % page;

@@ -185,7 +185,8 @@ IN_CHILD static bool set_rlimits(const struct child_start *start)
 	const struct server_config *config = start->loop->config;
 	const struct spawn_attributes *attributes = start->request->attributes;
 
-	if (config->restore_nofile && setrlimit(RLIMIT_NOFILE, &config->nofile) < 0)
+	if (config->restore_nofile &&
+	    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &config->nofile, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < attributes->rlimit_count; i++)
 		if (syscall(SYS_prlimit64, 0, attributes->rlimits[i].resource,
