@@ -223,6 +223,29 @@ enum provium_stdin {
 	PROVIUM_STDIN_STREAM,
 };
 
+/* What is killed with a command whose time has passed, or that is cancelled. */
+enum provium_kill_scope {
+	/* The descendants that a walk through the process tree finds, and its process group. */
+	PROVIUM_KILL_TREE,
+	/*
+	 * Also what has left the tree: the command runs in a cgroup of its own, which the guest can
+	 * see. Fails with PROVIUM_GUEST where the guest's kernel has no cgroup v2.
+	 */
+	PROVIUM_KILL_CGROUP,
+};
+
+/* "No limit", in a provium_rlimit. */
+#define PROVIUM_UNLIMITED UINT64_MAX
+
+/* As setrlimit(2). */
+struct provium_rlimit {
+	/* RLIMIT_* as a number of the guest's architecture. */
+	uint32_t resource;
+	/* soft must not be above hard. */
+	uint64_t soft;
+	uint64_t hard;
+};
+
 /*
  * Called with what the command wrote, as it comes. Must not call functions on the same connection.
  */
@@ -244,12 +267,43 @@ struct provium_exec_options {
 	/* Standard input as a whole. */
 	const void *input;
 	size_t input_size;
+	/* Standard error goes where standard output goes. With pty it does anyway. */
 	bool merge_stderr;
 	/* Milliseconds after which the agent kills the command. 0: none. */
 	uint64_t timeout_ms;
 	/* NULL: output is dropped. */
 	provium_output_fn on_output;
 	void *user;
+	/* Numbers of the guest. Without has_uid and has_gid: as the agent runs, which is root. */
+	bool has_uid;
+	bool has_gid;
+	uint32_t uid;
+	uint32_t gid;
+	/*
+	 * The supplementary groups; with has_groups n_groups may be 0. Without it a command with a
+	 * uid has none, and another those of the agent.
+	 */
+	bool has_groups;
+	const uint32_t *groups;
+	size_t n_groups;
+	/* Added to the niceness; less than 0 is more urgent. */
+	int nice;
+	const struct provium_rlimit *rlimits;
+	size_t n_rlimits;
+	/*
+	 * A pseudo-terminal is the command's controlling terminal and its standard input, output
+	 * and error; what it writes is all PROVIUM_STDOUT. The end of standard input is the
+	 * terminal's end-of-file character.
+	 */
+	bool pty;
+	/* Of the pty, at most 65535. 0: 24 and 80. */
+	unsigned int rows;
+	unsigned int cols;
+	/* TERM of the command with pty, unless env sets it. NULL: "linux". */
+	const char *term;
+	/* Bytes of each stream after which the rest is dropped and told in the result. 0: none. */
+	uint64_t output_limit;
+	enum provium_kill_scope kill_scope;
 };
 
 enum provium_outcome {
@@ -323,6 +377,13 @@ int provium_exec_close_stdin(struct provium_exec *exec, struct provium_error *er
 int provium_exec_signal(struct provium_exec *exec, int signal, bool group, int timeout_ms,
 			struct provium_error *error);
 
+/*
+ * The size of its pseudo-terminal, 1 to 65535 each. Fails with PROVIUM_GUEST or PROVIUM_INVALID
+ * where it has none.
+ */
+int provium_exec_resize(struct provium_exec *exec, unsigned int rows, unsigned int cols,
+			int timeout_ms, struct provium_error *error);
+
 /* Asks the agent to kill it; provium_exec_wait tells when that is done. */
 int provium_exec_cancel(struct provium_exec *exec, struct provium_error *error);
 
@@ -338,8 +399,8 @@ struct provium_buffer {
 /*
  * Start, wait, free, with the output in memory: at most limit bytes per stream are kept (0: 16
  * MiB), the rest is dropped and told in the result. Input may have any size, but not be streamed.
- * result, out and err may be NULL. Both outputs are NUL-terminated behind their size. on_output of
- * the options is not used.
+ * result, out and err may be NULL. Both outputs are NUL-terminated behind their size. on_output and
+ * output_limit of the options are not used.
  */
 int provium_exec_run(struct provium_connection *connection,
 		     const struct provium_exec_options *options, size_t limit, int timeout_ms,

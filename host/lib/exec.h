@@ -34,10 +34,6 @@ struct provium_exec {
 	struct provium_error stdin_error;
 };
 
-/* As provium_exec_start, with bytes per stream after which the agent drops the rest (0: none). */
-int exec_start(struct provium_connection *connection, const struct provium_exec_options *options,
-	       uint64_t output_limit, struct provium_exec **exec, struct provium_error *error);
-
 int exec_wait(struct provium_exec *exec, const struct deadline *deadline,
 	      struct provium_exec_result *result, struct provium_error *error);
 

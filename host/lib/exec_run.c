@@ -36,7 +36,7 @@ static int feed(struct provium_exec *exec, const struct provium_exec_options *op
 }
 
 static int run(struct provium_connection *connection, const struct provium_exec_options *options,
-	       size_t limit, const struct deadline *deadline, struct provium_exec_result *result,
+	       const struct deadline *deadline, struct provium_exec_result *result,
 	       struct provium_error *error)
 {
 	struct provium_exec_options start = *options;
@@ -52,7 +52,7 @@ static int run(struct provium_connection *connection, const struct provium_exec_
 		start.stdin_kind = PROVIUM_STDIN_STREAM;
 		start.input_size = 0;
 	}
-	if (exec_start(connection, &start, limit, &exec, error) < 0)
+	if (provium_exec_start(connection, &start, &exec, error) < 0)
 		return -1;
 	if (streamed)
 		rc = feed(exec, options, deadline, error);
@@ -95,7 +95,8 @@ int provium_exec_run(struct provium_connection *connection,
 		*err = (struct provium_buffer){ 0 };
 	start.on_output = on_output;
 	start.user = &capture;
-	if (run(connection, &start, most, &deadline, &end, error) < 0)
+	start.output_limit = most;
+	if (run(connection, &start, &deadline, &end, error) < 0)
 		return -1;
 	if (out && hand_over(&first, out, &end.stdout_truncated, error) < 0)
 		return -1;

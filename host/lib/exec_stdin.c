@@ -6,21 +6,15 @@
  * which bounds what a caller that writes byte by byte costs on both sides.
  */
 #include <errno.h>
-#include <inttypes.h>
 
+#include "host/lib/control.h"
 #include "host/lib/exec.h"
 #include "proto/limits.h"
 
 static enum request_verdict on_message(struct request *request, const Provium__V1__Message *message)
 {
-	const struct stdin_piece *piece = container_of(request, struct stdin_piece, request);
-
-	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_OK)
-		return request_unexpected(request, message);
-	if (message->ok->has_bytes && message->ok->bytes != piece->size)
-		return request_broken(request, "%" PRIu64 " bytes taken of %zu", message->ok->bytes,
-				      piece->size);
-	return REQUEST_FINAL;
+	return control_take_stdin(request, message,
+				  container_of(request, struct stdin_piece, request)->size);
 }
 
 static int send_piece(struct provium_exec *exec, struct stdin_piece *piece, const void *data,
@@ -32,12 +26,7 @@ static int send_piece(struct provium_exec *exec, struct stdin_piece *piece, cons
 
 	target.target_case = PROVIUM__V1__TARGET__TARGET_REQUEST;
 	target.request = exec->request.id;
-	body.target = &target;
-	body.has_data = size > 0;
-	body.data.data = (uint8_t *)data;
-	body.data.len = size;
-	body.has_eof = eof;
-	body.eof = eof;
+	control_fill_stdin(&body, &target, data, size, eof);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_STDIN_DATA;
 	message.stdin_data = &body;
 

@@ -23,134 +23,11 @@ static void disconnect(void)
 	fake_finish(&fake);
 }
 
-static bool is(ProtobufCBinaryData data, const char *text)
-{
-	return data.len == strlen(text) && memcmp(data.data, text, data.len) == 0;
-}
-
-/* ------------------------------------------------------------------------------------------- */
-/* The request */
-
-static void options_script(struct fake *agent)
-{
-	const Provium__V1__Exec *body;
-
-	fake_ready(agent);
-	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC)->exec;
-	fake_check(agent, body->n_argv == 2 && is(body->argv[0], "program"));
-	fake_check(agent, is(body->argv[1], "argument"));
-	fake_check(agent, !body->has_shell);
-	fake_check(agent, body->n_env == 2 && is(body->env[0], "A=1") && is(body->env[1], "B=x=y"));
-	fake_check(agent, body->has_clear_env && body->clear_env);
-	fake_check(agent, body->has_cwd && is(body->cwd, "/tmp"));
-	fake_check(agent, !body->has_stdin_kind);
-	fake_check(agent, body->has_input && is(body->input, "input"));
-	fake_check(agent, body->has_merge_stderr && body->merge_stderr);
-	fake_check(agent, body->has_timeout_ms && body->timeout_ms == 1234);
-	fake_check(agent, !body->has_output_limit);
-	fake_result(agent, 0, 0, 0, 0);
-
-	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC)->exec;
-	fake_check(agent, body->n_argv == 0 && is(body->shell, "exit 3"));
-	fake_check(agent, body->n_env == 0 && !body->has_clear_env && !body->has_cwd);
-	fake_check(agent, body->has_stdin_kind &&
-				  body->stdin_kind == PROVIUM__V1__STDIN_KIND__STDIN_STREAM);
-	fake_check(agent, !body->has_input && !body->has_merge_stderr && !body->has_timeout_ms);
-	fake_result(agent, 0, 3, 0, 0);
-	fake_expect_end(agent);
-}
-
-START_TEST(test_options)
-{
-	const char *const env[] = { "A=1", "B=x=y", NULL };
-	const struct provium_exec_options full = {
-		.argv = argv,
-		.env = env,
-		.clear_env = true,
-		.cwd = "/tmp",
-		.input = "input",
-		.input_size = 5,
-		.merge_stderr = true,
-		.timeout_ms = 1234,
-	};
-	const struct provium_exec_options shell = {
-		.shell = "exit 3",
-		.stdin_kind = PROVIUM_STDIN_STREAM,
-	};
-	struct provium_exec *exec;
-
-	connection = fake_connect(&fake, options_script);
-	check_ok(provium_exec_start(connection, &full, &exec, &error));
-	ck_assert(!provium_exec_done(exec));
-	check_ok(provium_exec_wait(exec, 5000, NULL, &error));
-	ck_assert(provium_exec_done(exec));
-	provium_exec_free(exec);
-	check_ok(provium_exec_start(connection, &shell, &exec, &error));
-	check_ok(provium_exec_wait(exec, 5000, &result, &error));
-	ck_assert_int_eq(result.exit_code, 3);
-	provium_exec_free(exec);
-	disconnect();
-}
-END_TEST
-
 static void ready_script(struct fake *agent)
 {
 	fake_ready(agent);
 	fake_expect_end(agent);
 }
-
-START_TEST(test_bad_options)
-{
-	const char *const no_argv[] = { NULL };
-	const char *const empty_name[] = { "", NULL };
-	const char *const no_equals[] = { "A=1", "B", NULL };
-	const char *const no_name[] = { "=1", NULL };
-	const struct {
-		struct provium_exec_options options;
-		const char *why;
-	} cases[] = {
-		{ { 0 }, "either a program" },
-		{ { .argv = argv, .shell = "true" }, "either a program" },
-		{ { .argv = no_argv }, "name is empty" },
-		{ { .argv = empty_name }, "name is empty" },
-		{ { .argv = argv, .env = no_equals }, "\"B\" is not NAME=VALUE" },
-		{ { .argv = argv, .env = no_name }, "\"=1\" is not NAME=VALUE" },
-		{ { .argv = argv,
-		    .stdin_kind = PROVIUM_STDIN_STREAM,
-		    .input = "x",
-		    .input_size = 1 },
-		  "streamed" },
-	};
-	struct provium_exec *exec;
-
-	connection = fake_connect(&fake, ready_script);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		ck_assert_int_eq(provium_exec_start(connection, &cases[i].options, &exec, &error),
-				 -1);
-		check_error(PROVIUM_INVALID, cases[i].why);
-		ck_assert_ptr_null(exec);
-	}
-	disconnect();
-}
-END_TEST
-
-START_TEST(test_too_long_for_a_message)
-{
-	char *input = calloc(1, PROVIUM_MAX_FRAME);
-	const struct provium_exec_options options = {
-		.argv = argv,
-		.input = input,
-		.input_size = PROVIUM_MAX_FRAME,
-	};
-	struct provium_exec *exec;
-
-	connection = fake_connect(&fake, ready_script);
-	ck_assert_int_eq(provium_exec_start(connection, &options, &exec, &error), -1);
-	check_error(PROVIUM_LIMIT, "program: exec: the request has");
-	disconnect();
-	free(input);
-}
-END_TEST
 
 /* ------------------------------------------------------------------------------------------- */
 /* Output and result */
@@ -682,9 +559,6 @@ static TCase *output_cases(void)
 {
 	TCase *tcase = unit_counted_case("output");
 
-	tcase_add_test(tcase, test_options);
-	tcase_add_test(tcase, test_bad_options);
-	tcase_add_test(tcase, test_too_long_for_a_message);
 	tcase_add_test(tcase, test_result);
 	tcase_add_test(tcase, test_mixed);
 	tcase_add_test(tcase, test_missing_program);
