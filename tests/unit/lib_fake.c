@@ -232,23 +232,60 @@ void fake_output(struct fake *fake, uint32_t id, Provium__V1__Stream stream, uin
 	send_reply(fake, id, &message);
 }
 
+void fake_result_init(Provium__V1__ExecResult *result, Provium__V1__Rusage *rusage,
+		      uint32_t exit_code, uint64_t stdout_bytes, uint64_t stderr_bytes)
+{
+	provium__v1__exec_result__init(result);
+	provium__v1__rusage__init(rusage);
+	result->outcome = PROVIUM__V1__OUTCOME__OUTCOME_EXITED;
+	result->has_exit_code = true;
+	result->exit_code = exit_code;
+	result->pid = 7;
+	result->wall_ns = 1000;
+	result->rusage = rusage;
+	result->stdout_bytes = stdout_bytes;
+	result->stderr_bytes = stderr_bytes;
+}
+
 void fake_result(struct fake *fake, uint32_t id, uint32_t exit_code, uint64_t stdout_bytes,
 		 uint64_t stderr_bytes)
 {
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-	Provium__V1__ExecResult result = PROVIUM__V1__EXEC_RESULT__INIT;
-	Provium__V1__Rusage rusage = PROVIUM__V1__RUSAGE__INIT;
+	Provium__V1__ExecResult result;
+	Provium__V1__Rusage rusage;
 
-	result.outcome = PROVIUM__V1__OUTCOME__OUTCOME_EXITED;
-	result.has_exit_code = true;
-	result.exit_code = exit_code;
-	result.pid = 7;
-	result.wall_ns = 1000;
-	result.rusage = &rusage;
-	result.stdout_bytes = stdout_bytes;
-	result.stderr_bytes = stderr_bytes;
+	fake_result_init(&result, &rusage, exit_code, stdout_bytes, stderr_bytes);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_EXEC_RESULT;
 	message.exec_result = &result;
+	send_reply(fake, id, &message);
+}
+
+void fake_job_started(struct fake *fake, uint32_t id, uint64_t job, int pid)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__JobStarted body = PROVIUM__V1__JOB_STARTED__INIT;
+
+	body.job = job;
+	body.pid = pid;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_STARTED;
+	message.job_started = &body;
+	send_reply(fake, id, &message);
+}
+
+void fake_job_result(struct fake *fake, uint32_t id, uint64_t job, Provium__V1__ExecResult *result,
+		     uint64_t stdout_dropped)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__JobResult body = PROVIUM__V1__JOB_RESULT__INIT;
+
+	body.job = job;
+	body.has_running = !result;
+	body.running = !result;
+	body.result = result;
+	body.has_stdout_dropped = stdout_dropped > 0;
+	body.stdout_dropped = stdout_dropped;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_RESULT;
+	message.job_result = &body;
 	send_reply(fake, id, &message);
 }
 

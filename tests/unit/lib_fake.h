@@ -100,6 +100,14 @@ void fake_result(struct fake *fake, uint32_t id, uint32_t exit_code, uint64_t st
 void fake_data(struct fake *fake, uint32_t id, uint64_t offset, const void *data, size_t size);
 void fake_ack(struct fake *fake, uint32_t id, uint64_t bytes);
 void fake_pong(struct fake *fake, uint32_t id);
+void fake_job_started(struct fake *fake, uint32_t id, uint64_t job, int pid);
+/* result NULL: it still runs. */
+void fake_job_result(struct fake *fake, uint32_t id, uint64_t job, Provium__V1__ExecResult *result,
+		     uint64_t stdout_dropped);
+
+/* An ExecResult in order; rusage is filled too, and belongs to it. */
+void fake_result_init(Provium__V1__ExecResult *result, Provium__V1__Rusage *rusage,
+		      uint32_t exit_code, uint64_t stdout_bytes, uint64_t stderr_bytes);
 
 /* Fails the script. */
 #define fake_check(fake, condition)                                                       \

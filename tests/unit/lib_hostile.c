@@ -22,6 +22,35 @@ static int patience = 10000;
 /* ------------------------------------------------------------------------------------------- */
 /* The session */
 
+static void jobs_script(struct fake *agent)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__JobListResult list = PROVIUM__V1__JOB_LIST_RESULT__INIT;
+	Provium__V1__JobEntry entry = PROVIUM__V1__JOB_ENTRY__INIT;
+	Provium__V1__JobEntry *entries[] = { &entry };
+	Provium__V1__ExecResult end;
+	Provium__V1__Rusage rusage;
+
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_EXEC_ASYNC);
+	fake_job_started(agent, 0, 1, 42);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_JOB_LIST);
+	entry.job = 1;
+	entry.has_name = true;
+	entry.name = (ProtobufCBinaryData){ 3, (uint8_t *)"job" };
+	entry.running = true;
+	list.n_jobs = 1;
+	list.jobs = entries;
+	message.has_id = true;
+	message.id = agent->id;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_JOB_LIST_RESULT;
+	message.job_list_result = &list;
+	fake_send(agent, &message);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_JOB_WAIT);
+	fake_output(agent, 0, PROVIUM__V1__STREAM__STREAM_STDOUT, 0, "out", 3);
+	fake_result_init(&end, &rusage, 0, 3, 0);
+	fake_job_result(agent, 0, 1, &end, 0);
+}
+
 static void session_script(struct fake *agent)
 {
 	uint32_t command;
@@ -56,6 +85,7 @@ static void session_script(struct fake *agent)
 	while (!fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->last)
 		fake_ack(agent, 0, 5);
 	fake_ok(agent, 0, 5);
+	jobs_script(agent);
 	fake_expect_end(agent);
 }
 
@@ -105,6 +135,37 @@ static int run_to_end(struct provium_connection *connection)
 	return 0;
 }
 
+static int ignore_output(void *user, enum provium_stream stream, uint64_t offset, const void *data,
+			 size_t size)
+{
+	(void)user;
+	(void)stream;
+	(void)offset;
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+static int run_job(struct provium_connection *connection)
+{
+	static const struct provium_rlimit rlimit = { 7, 1, 1 };
+	const struct provium_exec_options options = {
+		.shell = "true",
+		.rlimits = &rlimit,
+		.n_rlimits = 1,
+	};
+	const struct provium_job_wait_options wait = { .on_output = ignore_output };
+	struct provium_job_ref ref = { .name = NULL };
+	struct provium_jobs jobs;
+
+	if (provium_job_start(connection, &options, NULL, patience, &ref.number, NULL, &error) <
+		    0 ||
+	    provium_job_list(connection, patience, &jobs, &error) < 0)
+		return -1;
+	provium_job_list_free(&jobs);
+	return provium_job_wait(connection, &ref, &wait, patience, NULL, &error);
+}
+
 /* 0: everything went well. -1: something failed, as error says. */
 static int host_session(struct provium_connection *connection)
 {
@@ -122,7 +183,9 @@ static int host_session(struct provium_connection *connection)
 	}
 	if (error.code != PROVIUM_GUEST)
 		return -1;
-	return provium_write_file_memory(connection, "/x", NULL, "write", 5, patience, &error);
+	if (provium_write_file_memory(connection, "/x", NULL, "write", 5, patience, &error) < 0)
+		return -1;
+	return run_job(connection);
 }
 
 static int session(void)
