@@ -14,6 +14,7 @@
 #define OPERANDS_UNLIMITED (-1)
 
 struct command {
+	/* A word, or two: those with the same first word are a family. */
 	const char *name;
 	/* One line. */
 	const char *summary;
@@ -39,6 +40,18 @@ extern const struct command *const commands[];
 
 /* NULL where there is none of that name. */
 const struct command *command_find(const char *name);
+
+/*
+ * The command whose name the first words of a NULL-terminated list are, and how many these are;
+ * NULL where there is none.
+ */
+const struct command *command_find_words(char *const *words, int *used);
+
+/* Whether the command's name begins with this word and has another. */
+bool command_in_family(const struct command *command, const char *word);
+
+/* Whether there are such commands. */
+bool command_is_family(const char *word);
 
 extern const struct command run_command;
 extern const struct command exec_command;

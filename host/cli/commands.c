@@ -1,5 +1,6 @@
 #include "host/cli/command.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const struct command *const commands[] = {
@@ -14,4 +15,36 @@ const struct command *command_find(const char *name)
 			return commands[i];
 	}
 	return NULL;
+}
+
+const struct command *command_find_words(char *const *words, int *used)
+{
+	char name[64];
+
+	*used = 2;
+	if (words[0] && words[1] &&
+	    snprintf(name, sizeof(name), "%s %s", words[0], words[1]) < (int)sizeof(name)) {
+		const struct command *command = command_find(name);
+
+		if (command)
+			return command;
+	}
+	*used = 1;
+	return words[0] ? command_find(words[0]) : NULL;
+}
+
+bool command_in_family(const struct command *command, const char *word)
+{
+	size_t length = strlen(word);
+
+	return strncmp(command->name, word, length) == 0 && command->name[length] == ' ';
+}
+
+bool command_is_family(const char *word)
+{
+	for (size_t i = 0; commands[i]; i++) {
+		if (command_in_family(commands[i], word))
+			return true;
+	}
+	return false;
 }

@@ -1,6 +1,6 @@
 /*
  * Run by the build: prints the tables that provium.bash reads, and that file behind them. Names and
- * choices are of this program's own, without a blank or a quote, and are printed as they are.
+ * choices are of this program's own, without a quote, and are printed as they are.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +27,7 @@ static void print_kind(enum completion completion, const char *const *choices)
 			printf(" %s", choices[i]);
 		break;
 	case COMPLETE_COMMAND:
-		printf("words");
-		for (size_t i = 0; commands[i]; i++)
-			printf(" %s", commands[i]->name);
+		printf("command");
 		break;
 	}
 }
@@ -38,20 +36,20 @@ static void print_value(const struct command *command, const struct option_spec 
 {
 	if (!spec->value)
 		return;
-	printf("_provium_values[%s:--%s]='", command->name, spec->name);
+	printf("_provium_values['%s:--%s']='", command->name, spec->name);
 	print_kind(spec->completion, spec->choices);
 	puts("'");
 	if (spec->letter)
-		printf("_provium_values[%s:-%c]=\"${_provium_values[%s:--%s]}\"\n", command->name,
+		printf("_provium_values['%s:-%c']=${_provium_values['%s:--%s']}\n", command->name,
 		       spec->letter, command->name, spec->name);
 }
 
 static void print_command(const struct command *command)
 {
-	printf("_provium_options[%s]='", command->name);
+	printf("_provium_options['%s']='", command->name);
 	for (const struct option_spec *spec = command->options; spec->name; spec++)
 		printf("--%s ", spec->name);
-	printf("--%s'\n_provium_operands[%s]='", help_option.name, command->name);
+	printf("--%s'\n_provium_operands['%s']='", help_option.name, command->name);
 	if (command->runs_command)
 		printf("guest");
 	else

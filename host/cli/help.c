@@ -55,21 +55,35 @@ static void print_option(FILE *file, const struct option_spec *spec)
 	print_row(file, head, spec->help);
 }
 
+/* family NULL: all commands. */
+static void print_commands(FILE *file, const char *family)
+{
+	fputs("\nCommands:\n", file);
+	for (size_t i = 0; commands[i]; i++) {
+		char head[64];
+
+		if (family && !command_in_family(commands[i], family))
+			continue;
+		snprintf(head, sizeof(head), "  %s", commands[i]->name);
+		print_row(file, head, commands[i]->summary);
+	}
+	fprintf(file, "\n'provium help %s%sCOMMAND' tells more of one. See also provium%s%s(1).\n",
+		family ? family : "", family ? " " : "", family ? "-" : "", family ? family : "");
+}
+
 void help_overview(FILE *file)
 {
 	fputs("Usage: provium COMMAND [OPTION]... [ARG]...\n"
 	      "\n"
-	      "Boots a Linux kernel in a virtual machine and runs commands in it.\n"
-	      "\n"
-	      "Commands:\n",
+	      "Boots a Linux kernel in a virtual machine and runs commands in it.\n",
 	      file);
-	for (size_t i = 0; commands[i]; i++) {
-		char head[64];
+	print_commands(file, NULL);
+}
 
-		snprintf(head, sizeof(head), "  %s", commands[i]->name);
-		print_row(file, head, commands[i]->summary);
-	}
-	fputs("\n'provium help COMMAND' tells more of one. See also provium(1).\n", file);
+void help_family(FILE *file, const char *word)
+{
+	fprintf(file, "Usage: provium %s COMMAND [OPTION]... [ARG]...\n", word);
+	print_commands(file, word);
 }
 
 void help_command_text(FILE *file, const struct command *command)

@@ -9,6 +9,9 @@
 /* All commands, with their summaries. */
 void help_overview(FILE *file);
 
+/* The commands of a family. */
+void help_family(FILE *file, const char *word);
+
 /* One command: usage, description, options. */
 void help_command_text(FILE *file, const struct command *command);
 

@@ -47,7 +47,7 @@ static int report_usage(const struct command *command, const struct provium_erro
 	return STATUS_FAILURE;
 }
 
-/* argv[0] is the command's name. */
+/* argv[0] is the last word of the command's name. */
 static int run(const struct command *command, int argc, char **argv)
 {
 	/* Some commands have no options; calloc(0) may be NULL. */
@@ -84,9 +84,34 @@ static int run(const struct command *command, int argc, char **argv)
 	return status;
 }
 
+/* A family's name alone, or with something that is none of its commands. */
+static int run_family(const char *word, const char *next)
+{
+	char message[256];
+	struct provium_error error;
+
+	if (next && (strcmp(next, "--help") == 0 || strcmp(next, "-h") == 0)) {
+		help_family(stdout, word);
+		if (help_flush(&error) == 0)
+			return EXIT_SUCCESS;
+		report(error.message);
+		return STATUS_FAILURE;
+	}
+	if (next)
+		snprintf(message, sizeof(message),
+			 "there is no command '%.64s %.100s'\nTry 'provium %.64s --help'.", word,
+			 next, word);
+	else
+		snprintf(message, sizeof(message),
+			 "%.64s: COMMAND is missing\nTry 'provium %.64s --help'.", word, word);
+	report(message);
+	return STATUS_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command = NULL;
+	int used = 1;
 
 	reserve_standard_fds();
 	if (argc < 2) {
@@ -98,7 +123,9 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[1], "--version") == 0)
 		command = &version_command;
 	else
-		command = command_find(argv[1]);
+		command = command_find_words(argv + 1, &used);
+	if (!command && command_is_family(argv[1]))
+		return run_family(argv[1], argv[2]);
 	if (!command) {
 		char message[256];
 
@@ -107,5 +134,5 @@ int main(int argc, char **argv)
 		report(message);
 		return STATUS_FAILURE;
 	}
-	return run(command, argc - 1, argv + 1);
+	return run(command, argc - used, argv + used);
 }

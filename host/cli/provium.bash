@@ -6,15 +6,40 @@
 #     _provium_operands[COMMAND]          what its operands are
 #
 # each value or operand being `file`, `directory`, `nothing`, `guest` (names in the guest, for which
-# there is nothing to offer) or `words WORD...`.
+# there is nothing to offer), `command` (names of commands) or `words WORD...`. A COMMAND has one word
+# or two.
 #
 # Bash has cut the line at COMP_WORDBREAKS, '=' and ':' among them, so --kernel=FILE, --file GUEST=HOST
 # and unix:PATH arrive in pieces (bash(1), "Programmable Completion").
 
+# Prints what can follow the words given, as the next word of a command's name.
+_provium_next()
+{
+	local name beginning="$*${1+ }"
+	local -A words=()
+
+	for name in "${!_provium_operands[@]}"; do
+		if [[ $name == "$beginning"* ]]; then
+			name=${name#"$beginning"}
+			words[${name%% *}]=
+		fi
+	done
+	printf '%s\n' "${!words[*]}"
+}
+
 # Prints what the word at COMP_CWORD is, for which `before` stands before it.
 _provium_kind()
 {
-	local command=${COMP_WORDS[1]} i word
+	local command=${COMP_WORDS[1]} first=2 i word
+
+	if [[ ! ${_provium_operands[$command]+set} ]]; then
+		if ((at == 2)); then
+			printf 'words %s\n' "$(_provium_next "$command")"
+			return
+		fi
+		command="$command ${COMP_WORDS[2]}"
+		first=3
+	fi
 
 	case $before in
 	=)
@@ -31,7 +56,7 @@ _provium_kind()
 		printf '%s\n' "${_provium_values[$command:$before]}"
 		return
 	fi
-	for ((i = 2; i < at; i++)); do
+	for ((i = first; i < at; i++)); do
 		word=${COMP_WORDS[i]}
 		if [[ $word == -- ]]; then
 			printf '%s\n' "${_provium_operands[$command]-}"
@@ -64,13 +89,17 @@ _provium()
 	fi
 	before=${COMP_WORDS[at - 1]}
 	if ((at == 1)); then
-		kind="words ${!_provium_operands[*]} --help --version"
+		kind="words $(_provium_next) --help --version"
 	else
 		kind=$(_provium_kind)
 	fi
 
 	COMPREPLY=()
 	case $kind in
+	command)
+		kind=$(_provium_next "${COMP_WORDS[@]:2:at-2}")
+		mapfile -t COMPREPLY < <(compgen -W "$kind" -- "$current")
+		;;
 	words\ *) mapfile -t COMPREPLY < <(compgen -W "${kind#words }" -- "$current") ;;
 	file)
 		compopt -o filenames 2>/dev/null

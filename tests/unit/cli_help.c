@@ -39,16 +39,25 @@ static char *help_of(const struct command *command)
 	return text;
 }
 
-/* Of push for pull; NULL where a command has none of its own. For free(3). */
-static char *manual_of(const struct command *command)
+/* The part of a page's name that tells whose it is: push for pull, and one page for a family. */
+static void page_of(const struct command *command, char page[static 64])
 {
 	const char *name = strcmp(command->name, "pull") == 0 ? "push" : command->name;
+
+	snprintf(page, 64, "%.*s", (int)strcspn(name, " "), name);
+}
+
+/* NULL where a command has none of its own. For free(3). */
+static char *manual_of(const struct command *command)
+{
+	char page[64];
 	char path[4096];
 	char *text = NULL;
 	size_t size = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/provium-%s.1.scd", docs, name);
+	page_of(command, page);
+	snprintf(path, sizeof(path), "%s/provium-%s.1.scd", docs, page);
 	file = fopen(path, "r");
 	if (!file)
 		return NULL;
@@ -124,28 +133,71 @@ START_TEST(every_option_is_told)
 }
 END_TEST
 
-/* No option that is gone is still in the manual. */
+static bool has_option(const struct command *command, const char *name, size_t length)
+{
+	for (const struct option_spec *spec = command->options; spec->name; spec++) {
+		if (strlen(spec->name) == length && strncmp(spec->name, name, length) == 0)
+			return true;
+	}
+	return length == strlen("help") && strncmp(name, "help", length) == 0;
+}
+
+/* No option that is gone is still in the manual: one of the page's commands has it. */
 START_TEST(every_told_option_is_there)
 {
 	const struct command *command = commands[_i];
 	char *manual = manual_of(command);
 	char *next = manual;
+	char page[64], other[64];
 
+	page_of(command, page);
 	while (next && (next = strstr(next, "\n*-"))) {
-		const struct option_spec *spec = command->options;
+		bool found = false;
 		size_t length;
 
 		next = strstr(next, "--");
 		ck_assert_ptr_nonnull(next);
 		next += 2;
 		length = strcspn(next, "*");
-		while (spec->name &&
-		       (strlen(spec->name) != length || strncmp(spec->name, next, length) != 0))
-			spec++;
-		if (!spec->name && strncmp(next, "help", length) != 0)
-			ck_abort_msg("%s: there is no '--%.*s'", command->name, (int)length, next);
+		for (size_t i = 0; commands[i]; i++) {
+			page_of(commands[i], other);
+			if (strcmp(page, other) == 0)
+				found |= has_option(commands[i], next, length);
+		}
+		if (!found)
+			ck_abort_msg("%s: there is no '--%.*s'", page, (int)length, next);
 	}
 	free(manual);
+}
+END_TEST
+
+/* A word that begins names of two is no name itself, or the two could not be told apart. */
+START_TEST(names)
+{
+	char *both[] = { NULL, NULL, (char *)"more", NULL };
+	int used;
+
+	for (size_t i = 0; commands[i]; i++) {
+		const char *name = commands[i]->name;
+		char first[64];
+		const char *blank = strchr(name, ' ');
+
+		ck_assert(!command_is_family(name));
+		snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, " "), name);
+		both[0] = first;
+		both[1] = (char *)(blank ? blank + 1 : "x");
+		ck_assert_ptr_eq(command_find_words(both, &used), commands[i]);
+		ck_assert_int_eq(used, blank ? 2 : 1);
+		if (blank) {
+			ck_assert_ptr_null(strchr(blank + 1, ' '));
+			ck_assert(command_is_family(first));
+			ck_assert(command_in_family(commands[i], first));
+			both[1] = NULL;
+			ck_assert_ptr_null(command_find_words(both, &used));
+		}
+	}
+	both[0] = NULL;
+	ck_assert_ptr_null(command_find_words(both, &used));
 }
 END_TEST
 
@@ -197,6 +249,7 @@ int main(int argc, char **argv)
 	}
 	docs = argv[1];
 	tcase_add_test(tcase, overview);
+	tcase_add_test(tcase, names);
 	tcase_add_loop_test(tcase, every_option_is_told, 0, count);
 	tcase_add_loop_test(tcase, every_told_option_is_there, 0, count);
 	tcase_add_loop_test(tcase, lines_fit, 0, count);
