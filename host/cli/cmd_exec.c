@@ -1,54 +1,32 @@
 #include "host/cli/command.h"
+#include "host/cli/command_options.h"
 #include "host/cli/connect.h"
-#include "host/cli/exit_status.h"
-#include "host/cli/session.h"
-#include "host/cli/values.h"
+#include "host/cli/raw_terminal.h"
 
 struct exec_options {
 	struct connect_options connect;
-	struct string_list env;
-	const char *cwd;
+	struct command_options command;
 };
-
-#define OFFSET(field) offsetof(struct exec_options, field)
 
 static const struct option_spec options[] = {
 	CONNECT_OPTION_ROWS(struct exec_options, connect),
-	{ .name = "env",
-	  .value = "NAME=VALUE",
-	  .help = "Set an environment variable of the command. May be repeated.",
-	  .parse = parse_environment,
-	  .offset = OFFSET(env),
-	  .list = true },
-	{ .name = "cwd",
-	  .value = "DIR",
-	  .help = "Run the command in this directory of the guest (default: /).",
-	  .parse = parse_string,
-	  .offset = OFFSET(cwd) },
+	TTY_OPTION_ROW(struct exec_options, command),
+	COMMAND_OPTION_ROWS(struct exec_options, command),
+	MERGE_STDERR_OPTION_ROW(struct exec_options, command),
 	{ 0 },
 };
 
 static int run(const void *parsed, char **operands, struct provium_error *error)
 {
 	const struct exec_options *given = parsed;
-	struct session_options session = {
-		.argv = (const char *const *)operands,
-		.env = given->env.items,
-		.cwd = given->cwd,
+	const struct session_options session = {
+		.command = command_options_exec(&given->command, (const char *const *)operands),
+		.tty = given->command.tty,
 	};
-	struct provium_connection *connection;
-	struct provium_exec_result result;
-	struct interrupts interrupts;
-	bool broken_pipe;
-	int status;
 
-	if (connect_agent(&given->connect, &connection, &interrupts, error) < 0)
+	if (session.tty && raw_terminal_check(TTY_ADVICE, error) < 0)
 		return -1;
-	status = session_run(connection, &session, &interrupts, &result, &broken_pipe, error);
-	if (status == 0)
-		status = exit_status(&result);
-	provium_connection_free(connection);
-	return command_end(status, error, broken_pipe, &interrupts);
+	return connect_session(&given->connect, &session, error);
 }
 
 const struct command exec_command = {

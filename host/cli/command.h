@@ -55,8 +55,15 @@ bool command_is_family(const char *word);
 
 extern const struct command run_command;
 extern const struct command exec_command;
+extern const struct command shell_command;
 extern const struct command push_command;
 extern const struct command pull_command;
+extern const struct command job_start_command;
+extern const struct command job_wait_command;
+extern const struct command job_kill_command;
+extern const struct command job_list_command;
+extern const struct command job_output_command;
+extern const struct command job_send_command;
 extern const struct command info_command;
 extern const struct command shim_command;
 extern const struct command version_command;

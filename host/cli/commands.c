@@ -4,8 +4,10 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-	&run_command,  &exec_command,    &push_command, &pull_command, &info_command,
-	&shim_command, &version_command, &help_command, NULL,
+	&run_command,      &exec_command,       &shell_command,    &push_command,
+	&pull_command,     &job_start_command,  &job_wait_command, &job_kill_command,
+	&job_list_command, &job_output_command, &job_send_command, &info_command,
+	&shim_command,     &version_command,    &help_command,     NULL,
 };
 
 const struct command *command_find(const char *name)

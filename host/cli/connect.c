@@ -1,5 +1,7 @@
 #include "host/cli/connect.h"
 
+#include "host/cli/exit_status.h"
+
 #define CONNECT_TIMEOUT_MS 10000
 
 int connect_agent(const struct connect_options *options, struct provium_connection **connection,
@@ -14,4 +16,22 @@ int connect_agent(const struct connect_options *options, struct provium_connecti
 	}
 	provium_connection_set_cancel_fd(*connection, interrupts->fd);
 	return 0;
+}
+
+int connect_session(const struct connect_options *options, const struct session_options *session,
+		    struct provium_error *error)
+{
+	struct provium_connection *connection;
+	struct provium_exec_result result;
+	struct interrupts interrupts;
+	bool broken_pipe;
+	int status;
+
+	if (connect_agent(options, &connection, &interrupts, error) < 0)
+		return -1;
+	status = session_run(connection, session, &interrupts, &result, &broken_pipe, error);
+	if (status == 0)
+		status = exit_status(&result);
+	provium_connection_free(connection);
+	return command_end(status, error, broken_pipe, &interrupts);
 }

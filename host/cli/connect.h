@@ -6,6 +6,7 @@
 
 #include "host/cli/interrupts.h"
 #include "host/cli/options.h"
+#include "host/cli/session.h"
 #include "host/cli/values.h"
 
 struct connect_options {
@@ -34,5 +35,12 @@ struct connect_options {
  */
 int connect_agent(const struct connect_options *options, struct provium_connection **connection,
 		  struct interrupts *interrupts, struct provium_error *error);
+
+/*
+ * Connects, runs the session, and disconnects. Returns the exit status, or -1 and the error for
+ * main() to tell.
+ */
+int connect_session(const struct connect_options *options, const struct session_options *session,
+		    struct provium_error *error);
 
 #endif

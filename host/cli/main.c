@@ -87,7 +87,7 @@ static int run(const struct command *command, int argc, char **argv)
 /* A family's name alone, or with something that is none of its commands. */
 static int run_family(const char *word, const char *next)
 {
-	char message[256];
+	char message[320];
 	struct provium_error error;
 
 	if (next && (strcmp(next, "--help") == 0 || strcmp(next, "-h") == 0)) {

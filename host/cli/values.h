@@ -27,6 +27,23 @@ struct disk_list {
 	size_t count;
 };
 
+struct rlimit_list {
+	struct provium_rlimit *items;
+	size_t count;
+};
+
+struct id_list {
+	uint32_t *items;
+	size_t count;
+};
+
+struct user {
+	bool has_uid;
+	bool has_gid;
+	uint32_t uid;
+	uint32_t gid;
+};
+
 /* bool: an option without a value. */
 int parse_flag(const struct option_spec *spec, char *value, void *field,
 	       struct provium_error *error);
@@ -66,5 +83,25 @@ int parse_file(const struct option_spec *spec, char *value, void *field,
 /* struct disk_list: FILE or FILE,ro. */
 int parse_disk(const struct option_spec *spec, char *value, void *field,
 	       struct provium_error *error);
+
+/* struct user: UID or UID:GID, each below 2^32 - 1. */
+int parse_user(const struct option_spec *spec, char *value, void *field,
+	       struct provium_error *error);
+
+/* struct id_list: GID or GID,GID and so on, each below 2^32 - 1. */
+int parse_groups(const struct option_spec *spec, char *value, void *field,
+		 struct provium_error *error);
+
+/* int: -20 to 19. */
+int parse_nice(const struct option_spec *spec, char *value, void *field,
+	       struct provium_error *error);
+
+/* struct rlimit_list: NAME=SOFT or NAME=SOFT:HARD; each a size that may be 0, or "unlimited". */
+int parse_rlimit(const struct option_spec *spec, char *value, void *field,
+		 struct provium_error *error);
+
+/* unsigned int: a number from 1 to 64, or a name with or without SIG before it. */
+int parse_signal(const struct option_spec *spec, char *value, void *field,
+		 struct provium_error *error);
 
 #endif

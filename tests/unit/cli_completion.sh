@@ -35,12 +35,12 @@ offers()
 	fi
 }
 
-offers '--help,--version,exec,help,info,pull,push,run,shim,version' ''
+offers '--help,--version,exec,help,info,job,pull,push,run,shell,shim,version' ''
 offers 'pull,push' pu
 offers '' nonsense ''
 
-offers '--kernel' run --k
-offers '--memory,--module,--modules' run --m
+offers '--kernel,--kill-scope' run --k
+offers '--memory,--merge-stderr,--module,--modules' run --m
 offers '--help' version --
 offers 'auto,kvm,tcg' run --accel ''
 offers 'kvm' run --accel k
@@ -55,7 +55,7 @@ offers '' run --memory ''
 offers 'kernel.img,kernels' run --file /guest = k
 offers 'kernel.img,kernels' exec --connect unix : k
 offers 'kernel.img,kernels' shim -o k
-offers '--memory,--module,--modules' run --accel kvm --file /guest = host --m
+offers '--memory,--merge-stderr,--module,--modules' run --accel kvm --file /guest = host --m
 
 # What is the guest's.
 offers '' run ls k
@@ -68,8 +68,24 @@ offers 'kernel.img,kernels' push k
 offers 'kernel.img,kernels' push kernel.img k
 offers '--connect' push kernel.img --c
 offers 'kernel.img,kernels' push -- --x k
-offers 'exec,help,info,pull,push,run,shim,version' help ''
+offers 'exec,help,info,job,pull,push,run,shell,shim,version' help ''
 offers 'run' help r
+offers 'kill,list,output,send,start,wait' help job ''
+offers '' help run ''
+
+offers 'job' j
+offers 'kill,list,output,send,start,wait' job ''
+offers 'send,start' job s
+offers '' job nonsense ''
+offers '--signal' job send --s
+offers '' job send --signal ''
+offers 'stderr,stdout' job output --stream std
+offers 'both,stderr,stdout' job output --stream =
+offers 'kernel.img,kernels' job wait --connect unix : k
+offers '' job wait k
+offers '' job start --name x make k
+offers 'cgroup,tree' job start --kill-scope ''
+offers '--no-wait' job wait 7 --n
 
 printf '1..%d\n' "$count"
 exit $((failed > 0))

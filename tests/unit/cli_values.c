@@ -243,6 +243,123 @@ START_TEST(environment)
 }
 END_TEST
 
+START_TEST(signals)
+{
+	static const char *const bad[] = {
+		"", "0", "65", "-1", "TERMINATE", "SIG", "SIG15", "15x", "18446744073709551631",
+	};
+	static const struct {
+		const char *text;
+		unsigned int number;
+	} good[] = {
+		{ "1", 1 },       { "64", 64 },      { "TERM", 15 },
+		{ "SIGKILL", 9 }, { "sigusr1", 10 }, { "int", 2 },
+	};
+	unsigned int number = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		ck_assert_int_eq(parse(parse_signal, good[i].text, &number), 0);
+		ck_assert_uint_eq(number, good[i].number);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		refuse(parse_signal, bad[i], &number);
+}
+END_TEST
+
+START_TEST(users)
+{
+	static const char *const bad[] = {
+		"",   ":",          "1:",           ":1",    "root", "1:staff",
+		"-1", "4294967295", "1:4294967295", "1:2:3", "1,2",
+	};
+	struct user user = { 0 };
+
+	ck_assert_int_eq(parse(parse_user, "0", &user), 0);
+	ck_assert(user.has_uid && !user.has_gid);
+	ck_assert_uint_eq(user.uid, 0);
+	ck_assert_int_eq(parse(parse_user, "1000:4294967294", &user), 0);
+	ck_assert(user.has_uid && user.has_gid);
+	ck_assert_uint_eq(user.uid, 1000);
+	ck_assert_uint_eq(user.gid, 4294967294u);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		refuse(parse_user, bad[i], &user);
+	ck_assert_uint_eq(user.uid, 1000);
+}
+END_TEST
+
+START_TEST(groups)
+{
+	static const char *const bad[] = {
+		"", ",", "1,", ",1", "1,,2", "1;2", "wheel", "4294967295"
+	};
+	struct id_list list = { 0 };
+
+	ck_assert_int_eq(parse(parse_groups, "5", &list), 0);
+	ck_assert_int_eq(parse(parse_groups, "0,4294967294", &list), 0);
+	ck_assert_uint_eq(list.count, 3);
+	ck_assert_uint_eq(list.items[0], 5);
+	ck_assert_uint_eq(list.items[1], 0);
+	ck_assert_uint_eq(list.items[2], 4294967294u);
+	free(list.items);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		list = (struct id_list){ 0 };
+		refuse(parse_groups, bad[i], &list);
+		free(list.items);
+	}
+}
+END_TEST
+
+START_TEST(niceness)
+{
+	static const char *const bad[] = { "", "-", "20", "-21", "+1", "1.5", "--1", " 1", "1 " };
+	int nice = 0;
+
+	ck_assert_int_eq(parse(parse_nice, "19", &nice), 0);
+	ck_assert_int_eq(nice, 19);
+	ck_assert_int_eq(parse(parse_nice, "-20", &nice), 0);
+	ck_assert_int_eq(nice, -20);
+	ck_assert_int_eq(parse(parse_nice, "0", &nice), 0);
+	ck_assert_int_eq(nice, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		refuse(parse_nice, bad[i], &nice);
+}
+END_TEST
+
+START_TEST(rlimits)
+{
+	static const struct {
+		const char *text;
+		struct provium_rlimit rlimit;
+	} good[] = {
+		{ "cpu=0", { 0, 0, 0 } },
+		{ "nofile=10:20", { 7, 10, 20 } },
+		{ "as=1G:unlimited", { 9, 1 << 30, UINT64_MAX } },
+		{ "core=unlimited", { 4, UINT64_MAX, UINT64_MAX } },
+		{ "rttime=3k:3K", { 15, 3072, 3072 } },
+	};
+	static const char *const bad[] = {
+		"",          "cpu",         "cpu=",          "=1",
+		"files=1",   "CPU=1",       "nofil=1",       "nofile=1:",
+		"nofile=:1", "nofile=2:1",  "nofile=1:2:3",  "nofile=unlimited:1",
+		"nofile=-1", "nofile=1 ",   "nofile=1X",     "nofile=18446744073709551616",
+		"as=1KK",    "as=infinity", "as=unlimitedX",
+	};
+	struct rlimit_list list = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		ck_assert_int_eq(parse(parse_rlimit, good[i].text, &list), 0);
+		ck_assert_uint_eq(list.count, i + 1);
+		ck_assert_uint_eq(list.items[i].resource, good[i].rlimit.resource);
+		ck_assert_uint_eq(list.items[i].soft, good[i].rlimit.soft);
+		ck_assert_uint_eq(list.items[i].hard, good[i].rlimit.hard);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		refuse(parse_rlimit, bad[i], &list);
+	ck_assert_uint_eq(list.count, ARRAY_SIZE(good));
+	free(list.items);
+}
+END_TEST
+
 START_TEST(strings)
 {
 	const char *text = NULL;
@@ -268,6 +385,11 @@ int main(void)
 	tcase_add_test(tcase, files);
 	tcase_add_test(tcase, disks);
 	tcase_add_test(tcase, environment);
+	tcase_add_test(tcase, signals);
+	tcase_add_test(tcase, users);
+	tcase_add_test(tcase, groups);
+	tcase_add_test(tcase, niceness);
+	tcase_add_test(tcase, rlimits);
 	tcase_add_test(tcase, strings);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
