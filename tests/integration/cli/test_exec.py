@@ -1,12 +1,15 @@
 """provium exec, push, pull and info with an agent on this machine: all that takes no guest."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import tap
@@ -329,6 +332,119 @@ class Signals(AgentCase):
             os.write(ours, b"\x03")
             self.assertEqual(child.wait(timeout=10), -signal.SIGINT)
         self.assert_command_ended()
+
+
+class Terminal(AgentCase):
+    """On a terminal of the agent's; what is asked of the host's is test_terminal.py's."""
+
+    def setUp(self):
+        super().setUp()
+        with terminal() as (ours, theirs):
+            child = self.begin(ours, theirs, "exec", "-t", "--", "true")
+            if child.wait(timeout=20) == 125:
+                self.shown(ours, b"provium: ")
+                self.shown(ours, b"not served")
+                self.skipTest("this agent serves no terminals")
+
+    def begin(self, ours, theirs, *arguments):
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+        child = self.start(arguments[0], *self.at, *arguments[1:], stdin=theirs, stdout=theirs,
+                           stderr=theirs, preexec_fn=own_terminal(theirs))
+        self.unseen = b""
+        return child
+
+    def shown(self, ours, text):
+        """Waits until it is, and forgets what was shown up to its end."""
+        if text not in self.unseen:
+            before = self.unseen
+            self.unseen += read_until(ours, lambda data: text in before + data, 20)
+        self.unseen = self.unseen[self.unseen.index(text) + len(text):]
+
+    def test_shell(self):
+        with terminal() as (ours, theirs):
+            before = termios.tcgetattr(theirs)
+            child = self.begin(ours, theirs, "shell", "--env", "PS1=ready> ")
+            # Some profiles set it to something else.
+            os.write(ours, b"PS1='rea''dy> '; echo $TERM; stty size\r")
+            self.shown(ours, b"xterm\r\n33 101\r\nready> ")
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
+            os.write(ours, b"while ! stty size | grep -q 132; do sleep 0.1; done; stty size\r")
+            self.shown(ours, b"50 132\r\nready> ")
+            os.write(ours, b"echo be''gun; sleep 1000\r")
+            self.shown(ours, b"begun\r\n")
+            os.write(ours, b"\x03")
+            self.shown(ours, b"ready> ")
+            os.write(ours, b"echo status=$?; exit 9\r")
+            self.shown(ours, b"status=130\r\n")
+            self.assertEqual(child.wait(timeout=20), 9)
+            self.assertEqual(termios.tcgetattr(theirs), before)
+        self.assert_command_ended()
+
+    def test_agent_that_ends(self):
+        with terminal() as (ours, theirs):
+            before = termios.tcgetattr(theirs)
+            child = self.begin(ours, theirs, "exec", "-t", "--", "sh", "-c", "echo begun; cat")
+            self.shown(ours, b"begun\r\n")
+            self.agent.terminate()
+            self.assertEqual(child.wait(timeout=20), 125)
+            self.assertEqual(termios.tcgetattr(theirs), before)
+
+    def test_escape(self):
+        with terminal() as (ours, theirs):
+            child = self.begin(ours, theirs, "exec", "-t", "--", "sh", "-c",
+                               "echo begun; exec sleep 1000")
+            self.shown(ours, b"begun\r\n")
+            os.write(ours, b"x\r~.")
+            self.assertEqual(child.wait(timeout=20), 125)
+        self.assert_command_ended()
+
+
+class Jobs(AgentCase):
+    def setUp(self):
+        super().setUp()
+        if "not served" in self.job("list")[2]:
+            self.skipTest("this agent serves no jobs")
+
+    def job(self, command, *arguments, **keywords):
+        return self.provium("job", command, *self.at, *arguments, **keywords)
+
+    def begin(self, *arguments):
+        status, output, error = self.job("start", *arguments)
+        self.assertEqual((status, error), (0, ""))
+        return output.decode().strip()
+
+    def test_found_again(self):
+        """Whoever has started it or waited for it is gone."""
+        number = self.begin("--name", "one", "--input", "sh", "-c",
+                            "echo out; echo err >&2; cat; exit 3")
+        child = self.start("job", "wait", *self.at, "one")
+        child.kill()
+        child.wait()
+        data = os.urandom(1 << 19)
+        self.assertEqual(self.job("send", "--eof", "one", data=data), (0, b"", ""))
+        self.assertEqual(self.job("output", "--follow", number), (0, b"out\n" + data, "err\n"))
+        self.assertEqual(self.job("wait", "--output", "one"), (3, b"out\n" + data, "err\n"))
+        self.assert_fails(self.job("wait", "one"), 125, "one")
+
+    def test_kept_output(self):
+        number = self.begin("--keep", "10", "seq", "1000")
+        self.assertEqual(self.job("wait", "--output", number),
+                         (0, b"\n999\n1000\n",
+                          "provium: 3883 bytes of standard output are no longer kept\n"))
+
+    def test_ends(self):
+        number = self.begin("sh", "-c", "kill -SEGV $$")
+        self.assertEqual(self.job("wait", number)[0], 128 + signal.SIGSEGV)
+        number = self.begin("--kill-after", "0.2", "sleep", "1000")
+        self.assertEqual(self.job("wait", number)[0], 124)
+        number = self.begin("sleep", "1000")
+        self.assertEqual(self.job("wait", "--no-wait", number),
+                         (124, b"", f"provium: job {number} still runs\n"))
+        self.assertEqual(self.job("wait", "--timeout", "0.2", number)[0], 124)
+        self.assertEqual(self.job("send", "--signal", "STOP", number)[0], 0)
+        self.assertEqual(self.job("kill", "--grace", "0.2", number), (0, b"", ""))
+        self.assertEqual(self.job("start", "/no/such/program")[0], 127)
+        self.assertEqual(json.loads(self.job("list", "--json")[1]), [])
 
 
 class Environment(AgentCase):

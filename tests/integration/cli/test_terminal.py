@@ -207,11 +207,16 @@ class JobControl(TerminalCase):
                        self.environment(PS1="ready> "))
         self.addCleanup(os.waitpid, pid, 0)
         self.addCleanup(os.close, self.ours)
+        self.unseen = b""
         self.shown(b"ready> ")
         self.line("stty -g >before", b"ready> ")
 
     def shown(self, text):
-        read_until(self.ours, lambda data: text in data, 20)
+        """Waits until it is, and forgets what was shown up to its end."""
+        if text not in self.unseen:
+            before = self.unseen
+            self.unseen += read_until(self.ours, lambda data: text in before + data, 20)
+        self.unseen = self.unseen[self.unseen.index(text) + len(text):]
 
     def line(self, line, shown=None):
         os.write(self.ours, line.encode() + b"\n")
@@ -262,8 +267,6 @@ class JobControl(TerminalCase):
         for name in ("TSTP", "STOP"):
             with self.subTest(name):
                 self.begin_in_shell()
-                with open(self.path("pid"), "wb") as file:
-                    file.write(str(os.tcgetpgrp(self.ours)).encode())
                 os.killpg(os.tcgetpgrp(self.ours), getattr(signal, f"SIG{name}"))
                 if name == "TSTP":
                     self.stopped()
