@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "host/cli/command.h"
 #include "host/cli/command_options.h"
 #include "host/cli/connect.h"
@@ -34,7 +32,6 @@ static const char *const shell_argv[] = { "/bin/sh", "-l", NULL };
 
 static int run(const void *parsed, char **operands, struct provium_error *error)
 {
-	static const struct guest_options none;
 	const struct shell_options *given = parsed;
 	const struct session_options session = {
 		.command = command_options_exec(&given->command, shell_argv),
@@ -46,8 +43,7 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 		return -1;
 	if (!given->connect.address)
 		return guest_run(&given->guest, given->connect.timeout_ms, &session, error);
-	/* Made of nothing but what the table has filled in. */
-	if (memcmp(&given->guest, &none, sizeof(none)) != 0)
+	if (guest_options_given(&given->guest))
 		return cli_fail(error, PROVIUM_INVALID,
 				"--connect is for a guest that runs: leave out what is for booting "
 				"one, such as --kernel");

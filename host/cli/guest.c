@@ -137,6 +137,14 @@ static int stop(const struct guest_options *given, struct provium_vm *vm, int st
 	return status;
 }
 
+bool guest_options_given(const struct guest_options *options)
+{
+	return options->kernel || options->modules_dir || options->modules.count ||
+	       options->initrd || options->init || options->memory || options->cpus ||
+	       options->append.count || options->accel || options->vsock || options->socket ||
+	       options->files.count || options->disks.count || options->console;
+}
+
 int guest_run(const struct guest_options *options, uint64_t timeout_ms,
 	      const struct session_options *session, struct provium_error *error)
 {

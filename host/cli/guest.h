@@ -135,6 +135,9 @@ extern const char *const guest_vsock_choices[];
 	  .parse = parse_seconds, .offset = offsetof(type, field) }
 /* clang-format on */
 
+/* Whether any of them asks for something else than the default. */
+bool guest_options_given(const struct guest_options *options);
+
 /*
  * Boots the guest, runs the session and stops the guest again, within timeout_ms (0: no limit).
  * Returns the exit status, or -1 and the error for main() to tell.
