@@ -1,238 +1,241 @@
-/* Copying one file into the guest or out of it, whole or not at all. */
+#include "copy.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include "common/cleanup.h"
-#include "host/lib/file.h"
 
-struct progress {
-	const struct provium_copy_options *options;
-	uint64_t done;
-	uint64_t total;
-};
+/* ------------------------------------------------------------------------------------------- */
+/* Paths */
 
-static void advance(struct progress *progress, size_t size)
+int copy_path_set(struct copy_path *path, const char *text, struct provium_error *error)
 {
-	progress->done += size;
-	if (progress->options && progress->options->progress)
-		progress->options->progress(progress->options->user, progress->done,
-					    progress->total);
+	size_t length = strlen(text);
+
+	while (length > 1 && text[length - 1] == '/')
+		length--;
+	if (length == 0)
+		return error_set(error, PROVIUM_HOST, ENOENT, "\"\"");
+	if (length >= sizeof(path->text))
+		return error_set(error, PROVIUM_HOST, ENAMETOOLONG, "%.200s...", text);
+	memcpy(path->text, text, length);
+	path->text[length] = '\0';
+	path->length = length;
+	return 0;
+}
+
+int copy_path_append(struct copy_path *path, const char *name, struct provium_error *error)
+{
+	bool slash = path->length > 0 && path->text[path->length - 1] != '/';
+	size_t length = strlen(name);
+
+	if (length == 0)
+		return 0;
+	if (path->length + slash + length >= sizeof(path->text))
+		return error_set(error, PROVIUM_HOST, ENAMETOOLONG, "%.200s.../%.200s", path->text,
+				 name);
+	if (slash)
+		path->text[path->length++] = '/';
+	memcpy(path->text + path->length, name, length + 1);
+	path->length += length;
+	return 0;
+}
+
+void copy_path_cut(struct copy_path *path, size_t length)
+{
+	path->length = length;
+	path->text[length] = '\0';
+}
+
+const char *copy_path_name(const struct copy_path *path)
+{
+	const char *slash = strrchr(path->text, '/');
+
+	return slash ? slash + 1 : path->text;
 }
 
 /* ------------------------------------------------------------------------------------------- */
-/* Push */
+/* Names: a byte for the type, the name, a NUL; one behind the other */
 
-struct push {
-	int fd;
-	/* errno of a read that has failed. */
-	int failure;
-	struct progress progress;
-};
-
-static ptrdiff_t from_file(void *user, void *data, size_t size)
+int copy_names_add(struct copy_names *names, unsigned int type, const char *name)
 {
-	struct push *push = user;
-	ssize_t count;
+	size_t size = strlen(name) + 2;
 
-	do {
-		count = read(push->fd, data, size);
-	} while (count < 0 && errno == EINTR);
-	if (count < 0) {
-		push->failure = errno;
-		return -errno;
+	if (names->capacity - names->size < size) {
+		size_t capacity = MAX(2 * names->capacity, names->size + size + 256);
+		char *data = realloc(names->data, capacity);
+
+		if (!data)
+			return -1;
+		names->data = data;
+		names->capacity = capacity;
 	}
-	if (count > 0)
-		advance(&push->progress, (size_t)count);
-	return count;
+	names->data[names->size] = (char)type;
+	memcpy(names->data + names->size + 1, name, size - 1);
+	names->size += size;
+	return 0;
 }
 
-/* Only a regular file has an end that does not have to be waited for, and a size. */
-static int open_source(const char *path, struct stat *status, struct provium_error *error)
+const char *copy_names_next(struct copy_names *names, unsigned int *type)
 {
-	cleanup_close int fd = -1;
+	for (;;) {
+		const char *name;
 
-	*status = (struct stat){ 0 };
-	/* Without O_NONBLOCK a FIFO would wait here for a writer. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return error_set(error, PROVIUM_HOST, errno, "open %s", path);
-	if (fstat(fd, status) < 0)
-		return error_set(error, PROVIUM_HOST, errno, "stat %s", path);
-	if (!S_ISREG(status->st_mode))
-		return error_set(error, PROVIUM_INVALID, 0, "%s is %s, not a regular file", path,
-				 S_ISDIR(status->st_mode) ? "a directory" : "special");
+		if (names->at == names->size) {
+			if (names->directories)
+				return NULL;
+			names->directories = true;
+			names->at = 0;
+			continue;
+		}
+		*type = (unsigned char)names->data[names->at];
+		name = names->data + names->at + 1;
+		names->at += strlen(name) + 2;
+		if ((*type == DT_DIR) == names->directories)
+			return name;
+	}
+}
+
+int copy_names_retype(struct copy_names *names,
+		      int (*retype)(void *user, const char *name, unsigned int *type), void *user)
+{
+	for (size_t at = 0; at < names->size;) {
+		const char *name = names->data + at + 1;
+		unsigned int type = DT_UNKNOWN;
+
+		if (names->data[at] == DT_UNKNOWN) {
+			if (retype(user, name, &type) != 0)
+				return -1;
+			names->data[at] = (char)type;
+		}
+		at += strlen(name) + 2;
+	}
+	return 0;
+}
+
+void copy_names_finish(struct copy_names *names)
+{
+	free(names->data);
+	*names = (struct copy_names){ 0 };
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* The walk */
+
+void copy_level_free(struct copy_level *level)
+{
+	if (!level)
+		return;
+	copy_names_finish(&level->names);
+	free(level);
+}
+
+int copy_walk_enter(struct copy_walk *walk, int fd, struct copy_names *names, size_t guest_length,
+		    size_t host_length, struct provium_error *error)
+{
+	cleanup_close int entered = fd;
+	struct copy_level *level;
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return error_set(error, PROVIUM_HOST, errno, "%s: stat", walk->host.text);
+	level = calloc(1, sizeof(*level));
+	if (!level)
+		return error_set(error, PROVIUM_HOST, ENOMEM, "%s", walk->host.text);
+	level->above = walk->level;
+	level->names = *names;
+	*names = (struct copy_names){ 0 };
+	level->guest_length = guest_length;
+	level->host_length = host_length;
+	level->device = status.st_dev;
+	level->inode = status.st_ino;
+	walk->names_size += level->names.size;
+	walk->level = level;
+	close_fd(walk->fd);
+	walk->fd = steal_fd(&entered);
+	return 0;
+}
+
+/* The directory above, if it still is the one that was left for this. */
+static int open_above(const struct copy_walk *walk, struct provium_error *error)
+{
+	const struct copy_level *above = walk->level->above;
+	cleanup_close int fd = openat(walk->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return error_set(error, PROVIUM_HOST, errno, "%s/..", walk->host.text);
+	if (status.st_dev != above->device || status.st_ino != above->inode)
+		return error_set(error, PROVIUM_HOST, ESTALE, "%s: it was moved meanwhile",
+				 walk->host.text);
 	return steal_fd(&fd);
 }
 
-int provium_push(struct provium_connection *connection, const char *host_path,
-		 const char *guest_path, const struct provium_copy_options *options, int timeout_ms,
-		 struct provium_error *error)
+int copy_walk_leave(struct copy_walk *walk, struct copy_level **level, int *fd,
+		    struct provium_error *error)
 {
-	struct deadline deadline = deadline_after(timeout_ms);
-	struct provium_write_options write = { .has_mode = true, .atomic = true };
-	struct push push = { .progress = { .options = options } };
-	cleanup_close int fd = -1;
-	struct stat status;
+	int above = -1;
 
-	fd = open_source(host_path, &status, error);
-	if (fd < 0)
-		return -1;
-	push.fd = fd;
-	push.progress.total = (uint64_t)status.st_size;
-	write.mode = status.st_mode & 07777;
-	if (file_write(connection, guest_path, &write, from_file, &push, &deadline, NULL, error) ==
-	    0)
-		return 0;
-	if (push.failure)
-		error_set(error, PROVIUM_HOST, push.failure, "%s: read", host_path);
-	return -1;
+	if (walk->level->above) {
+		above = open_above(walk, error);
+		if (above < 0)
+			return -1;
+	}
+	*fd = walk->fd;
+	*level = walk->level;
+	walk->fd = above;
+	walk->level = (*level)->above;
+	walk->names_size -= (*level)->names.size;
+	copy_path_cut(&walk->guest, (*level)->guest_length);
+	copy_path_cut(&walk->host, (*level)->host_length);
+	return 0;
+}
+
+void copy_walk_finish(struct copy_walk *walk)
+{
+	while (walk->level) {
+		struct copy_level *level = walk->level;
+
+		walk->level = level->above;
+		copy_level_free(level);
+	}
+	walk->fd = close_fd(walk->fd);
 }
 
 /* ------------------------------------------------------------------------------------------- */
-/* Pull */
+/* Small things */
 
-struct pull {
-	/* The file that is written, beside the target; "" while there is none. */
-	char path[PATH_MAX];
-	int fd;
-	/* errno of a write that has failed. */
-	int failure;
-	struct progress progress;
-};
-
-static void pull_finish(struct pull *pull)
+int copy_temporary_name(char name[static COPY_TEMPORARY_SIZE], struct provium_error *error)
 {
-	pull->fd = close_fd(pull->fd);
-	if (*pull->path)
-		unlink(pull->path);
-}
-
-/* Renaming onto a device or a link would replace what others need; a directory cannot be replaced.
- */
-static int check_target(const char *path, struct provium_error *error)
-{
-	struct stat status;
-
-	if (lstat(path, &status) < 0) {
-		if (errno == ENOENT && *path)
-			return 0;
-		return error_set(error, PROVIUM_HOST, errno, "%s", path);
-	}
-	if (S_ISDIR(status.st_mode))
-		return error_set(error, PROVIUM_HOST, EISDIR, "%s: name the file", path);
-	if (!S_ISREG(status.st_mode))
-		return error_set(error, PROVIUM_INVALID, 0,
-				 "%s is %s: only a regular file is replaced", path,
-				 S_ISLNK(status.st_mode) ? "a symbolic link" : "special");
-	return 0;
-}
-
-/* Makes the file beside the target, with the mode that the umask gives. */
-static int open_beside(struct pull *pull, const char *target, struct provium_error *error)
-{
-	const char *slash = strrchr(target, '/');
-	int directory = slash ? (int)(slash - target) + 1 : 0;
 	uint64_t number;
-	int length;
 
-	do {
-		if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
-			return error_set(error, PROVIUM_HOST, errno, "getrandom");
-		length = snprintf(pull->path, sizeof(pull->path), "%.*s.provium-%016" PRIx64,
-				  directory, target, number);
-		if (length < 0 || (size_t)length >= sizeof(pull->path)) {
-			*pull->path = '\0';
-			return error_set(error, PROVIUM_HOST, ENAMETOOLONG, "%s", target);
-		}
-		pull->fd = open(pull->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-				0666);
-	} while (pull->fd < 0 && errno == EEXIST);
-	if (pull->fd < 0) {
-		int failure = errno;
-
-		*pull->path = '\0';
-		return error_set(error, PROVIUM_HOST, failure, "%s: cannot make a file beside it",
-				 target);
-	}
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		return error_set(error, PROVIUM_HOST, errno, "getrandom");
+	snprintf(name, COPY_TEMPORARY_SIZE, COPY_TEMPORARY "%016" PRIx64, number);
 	return 0;
 }
 
-static int to_file(void *user, const void *data, size_t size)
+void copy_advance(struct copy_progress *progress, uint64_t size)
 {
-	struct pull *pull = user;
-	const uint8_t *next = data;
-	size_t left = size;
+	const struct provium_copy_options *options = progress->options;
 
-	while (left > 0) {
-		ssize_t count = write(pull->fd, next, left);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0) {
-			pull->failure = errno;
-			return -1;
-		}
-		next += count;
-		left -= (size_t)count;
-	}
-	advance(&pull->progress, size);
-	return 0;
+	progress->done += size;
+	if (options && options->progress)
+		options->progress(options->user, progress->done, progress->total);
 }
 
-/* close(2) tells what some file systems notice only then; after it the fd is gone in any case. */
-static int put_in_place(struct pull *pull, const char *target, struct provium_error *error)
+void copy_tell_entry(const struct copy_progress *progress, const char *path)
 {
-	int fd = steal_fd(&pull->fd);
-
-	if (close(fd) < 0 && errno != EINTR)
-		return error_set(error, PROVIUM_HOST, errno, "%s: write", target);
-	if (rename(pull->path, target) < 0)
-		return error_set(error, PROVIUM_HOST, errno, "%s: rename", target);
-	*pull->path = '\0';
-	return 0;
+	if (progress->options && progress->options->on_entry)
+		progress->options->on_entry(progress->options->user, path);
 }
 
-/*
- * Size and permission bits, where this agent tells them. Set-id bits stay in the guest: there any
- * program may set them, here they would count for the user who pulls.
- */
-static int take_status(struct provium_connection *connection, const char *path, struct pull *pull,
-		       const struct deadline *deadline, struct provium_error *error)
+void copy_tell_skip(const struct copy_progress *progress, const char *path)
 {
-	struct file_status status;
-
-	if (!connection_serves(connection, PROVIUM__V1__MESSAGE__BODY_STAT))
-		return 0;
-	if (file_status(connection, path, deadline, &status, error) < 0)
-		return -1;
-	if (!S_ISREG(status.mode))
-		return 0;
-	pull->progress.total = status.size;
-	if (fchmod(pull->fd, status.mode & 0777) < 0)
-		return error_set(error, PROVIUM_HOST, errno, "%s: chmod", pull->path);
-	return 0;
-}
-
-int provium_pull(struct provium_connection *connection, const char *guest_path,
-		 const char *host_path, const struct provium_copy_options *options, int timeout_ms,
-		 struct provium_error *error)
-{
-	struct deadline deadline = deadline_after(timeout_ms);
-	cleanup(pull_finish) struct pull pull = { .fd = -1, .progress = { .options = options } };
-
-	if (check_target(host_path, error) < 0 || open_beside(&pull, host_path, error) < 0 ||
-	    take_status(connection, guest_path, &pull, &deadline, error) < 0)
-		return -1;
-	if (file_read(connection, guest_path, NULL, to_file, &pull, &deadline, NULL, error) < 0) {
-		if (pull.failure)
-			error_set(error, PROVIUM_HOST, pull.failure, "%s: write", host_path);
-		return -1;
-	}
-	return put_in_place(&pull, host_path, error);
+	if (progress->options && progress->options->on_skip)
+		progress->options->on_skip(progress->options->user, path);
 }

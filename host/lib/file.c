@@ -1,60 +1,83 @@
-/* READ_FILE, WRITE_FILE and STAT: files of any size through bounded memory. */
+/* READ_FILE and WRITE_FILE: files of any size through bounded memory. */
 #include "file.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "common/cleanup.h"
 #include "host/lib/buffer.h"
-#include "host/lib/request.h"
 #include "proto/limits.h"
 
-static ProtobufCBinaryData bytes_of(const char *path)
+int file_target(struct file_target *target, const char *path, bool has_fd, int fd,
+		struct provium_error *error)
 {
-	return (ProtobufCBinaryData){ .len = strlen(path), .data = (uint8_t *)path };
+	*target = (struct file_target){ .has_fd = has_fd, .fd = fd };
+	if (!path == !has_fd)
+		return error_set(error, PROVIUM_INVALID, 0, "give either a path or a descriptor");
+	if (has_fd && fd < 0)
+		return error_set(error, PROVIUM_INVALID, 0, "there is no descriptor %d", fd);
+	if (path) {
+		target->has_path = true;
+		target->path = bytes_of(path);
+		target->subject = path;
+	} else {
+		snprintf(target->text, sizeof(target->text), "fd %d", fd);
+		target->subject = target->text;
+	}
+	return 0;
 }
 
 /* ------------------------------------------------------------------------------------------- */
 /* Reading */
 
-struct reading {
-	struct request request;
-	provium_sink_fn sink;
-	void *user;
-	uint64_t offset;
-	/* Bytes that may still come; UINT64_MAX: as many as there are. */
-	uint64_t left;
-	uint64_t received;
-};
-
-static enum request_verdict take_data(struct reading *reading, const Provium__V1__FileData *data)
+static enum request_verdict stop_reading(struct file_reading *reading)
 {
 	struct request *request = &reading->request;
 
-	if (data->has_hole || data->has_event)
-		return request_broken(request, "a hole or an event that was not asked for");
-	if (data->offset != reading->offset)
-		return request_broken(request,
-				      "data at offset %" PRIu64 " where %" PRIu64 " was next",
-				      data->offset, reading->offset);
-	if (data->data.len > reading->left)
-		return request_broken(request, "more data than were asked for");
-	reading->offset += data->data.len;
-	reading->received += data->data.len;
-	if (reading->left != UINT64_MAX)
-		reading->left -= data->data.len;
-	if (data->data.len == 0 ||
-	    reading->sink(reading->user, data->data.data, data->data.len) == 0)
-		return REQUEST_MORE;
 	error_set(request->error, PROVIUM_CANCELLED, 0, "%s: read: the receiver wanted no more",
 		  request->subject);
 	return REQUEST_GIVE_UP;
 }
 
+static enum request_verdict take_data(struct file_reading *reading,
+				      const Provium__V1__FileData *data)
+{
+	struct request *request = &reading->request;
+	uint64_t length = data->has_hole ? data->hole : data->data.len;
+
+	if ((data->has_hole && (!reading->on_hole || data->data.len > 0)) || data->has_event)
+		return request_broken(request, "a hole or an event that was not asked for");
+	if (!reading->offset_known)
+		reading->offset = data->offset;
+	reading->offset_known = true;
+	if (data->offset != reading->offset)
+		return request_broken(request,
+				      "data at offset %" PRIu64 " where %" PRIu64 " was next",
+				      data->offset, reading->offset);
+	if (length > reading->left)
+		return request_broken(request, "more data than were asked for");
+	/* No file is longer (off_t). */
+	if (data->offset > INT64_MAX || length > INT64_MAX - data->offset)
+		return request_broken(request, "%" PRIu64 " bytes at offset %" PRIu64, length,
+				      data->offset);
+	reading->offset += length;
+	reading->received += data->data.len;
+	if (reading->left != UINT64_MAX)
+		reading->left -= length;
+	if (length == 0)
+		return REQUEST_MORE;
+	if (data->has_hole)
+		return reading->on_hole(reading->user, length) == 0 ? REQUEST_MORE
+								    : stop_reading(reading);
+	return reading->sink(reading->user, data->data.data, data->data.len) == 0
+		       ? REQUEST_MORE
+		       : stop_reading(reading);
+}
+
 static enum request_verdict on_data(struct request *request, const Provium__V1__Message *message)
 {
-	struct reading *reading = container_of(request, struct reading, request);
+	struct file_reading *reading = container_of(request, struct file_reading, request);
 
 	switch (message->body_case) {
 	case PROVIUM__V1__MESSAGE__BODY_FILE_DATA:
@@ -70,38 +93,42 @@ static enum request_verdict on_data(struct request *request, const Provium__V1__
 	}
 }
 
-int file_read(struct provium_connection *connection, const char *path,
-	      const struct provium_read_options *options, provium_sink_fn sink, void *user,
-	      const struct deadline *deadline, uint64_t *bytes, struct provium_error *error)
+int file_read_start(struct provium_connection *connection, struct file_reading *reading,
+		    const char *path, const struct provium_read_options *options,
+		    provium_sink_fn sink, void *user, struct provium_error *error)
 {
-	struct reading reading = {
-		.request = { .what = "read", .subject = path, .on_message = on_data },
-		.sink = sink,
-		.user = user,
-		.left = UINT64_MAX,
-	};
+	static const struct provium_read_options defaults;
+	struct file_target *target = &reading->target;
 	Provium__V1__ReadFile body = PROVIUM__V1__READ_FILE__INIT;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 
-	body.has_path = true;
-	body.path = bytes_of(path);
-	if (options && options->offset) {
-		body.has_offset = true;
-		body.offset = options->offset;
-		reading.offset = options->offset;
-	}
-	if (options && options->length) {
-		body.has_length = true;
-		body.length = options->length;
-		reading.left = options->length;
-	}
+	options = options ? options : &defaults;
+	if (file_target(target, path, options->has_fd, options->fd, error) < 0)
+		return -1;
+	reading->request.what = "read";
+	reading->request.subject = target->subject;
+	reading->request.on_message = on_data;
+	reading->sink = sink;
+	reading->on_hole = options->on_hole;
+	reading->user = user;
+	reading->offset = options->offset;
+	reading->offset_known = path || options->offset || options->has_offset;
+	reading->left = options->length ? options->length : UINT64_MAX;
+	reading->received = 0;
+
+	body.has_path = target->has_path;
+	body.path = target->path;
+	body.has_fd = target->has_fd;
+	body.fd = target->fd;
+	body.has_offset = options->offset || options->has_offset;
+	body.offset = options->offset;
+	body.has_length = options->length > 0;
+	body.length = options->length;
+	body.has_sparse = options->on_hole != NULL;
+	body.sparse = options->on_hole != NULL;
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_READ_FILE;
 	message.read_file = &body;
-	if (request_call(connection, &reading.request, &message, deadline, error) < 0)
-		return -1;
-	if (bytes)
-		*bytes = reading.received;
-	return 0;
+	return request_send(connection, &reading->request, &message, error);
 }
 
 int provium_read_file(struct provium_connection *connection, const char *path,
@@ -109,8 +136,19 @@ int provium_read_file(struct provium_connection *connection, const char *path,
 		      int timeout_ms, uint64_t *bytes, struct provium_error *error)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
+	struct provium_error failure;
+	struct file_reading reading = { .request.error = &failure };
 
-	return file_read(connection, path, options, sink, user, &deadline, bytes, error);
+	if (request_room(connection, &deadline, "read", error) < 0 ||
+	    file_read_start(connection, &reading, path, options, sink, user, error) < 0)
+		return -1;
+	if (request_wait(&reading.request, &deadline, error) < 0) {
+		request_abandon(&reading.request);
+		return -1;
+	}
+	if (bytes)
+		*bytes = reading.received;
+	return 0;
 }
 
 static int collect(void *user, const void *data, size_t size)
@@ -125,13 +163,13 @@ int provium_read_file_memory(struct provium_connection *connection, const char *
 			     int timeout_ms, struct provium_buffer *content,
 			     struct provium_error *error)
 {
-	struct deadline deadline = deadline_after(timeout_ms);
 	cleanup(buffer_finish) struct buffer buffer = { .limit = limit };
 	/* One byte more tells a file that is too long from one that just fits. */
 	struct provium_read_options options = { .length = (uint64_t)limit + 1 };
 
 	*content = (struct provium_buffer){ 0 };
-	if (file_read(connection, path, &options, collect, &buffer, &deadline, NULL, error) < 0) {
+	if (provium_read_file(connection, path, &options, collect, &buffer, timeout_ms, NULL,
+			      error) < 0) {
 		if (buffer.failed)
 			error_set(error, PROVIUM_HOST, ENOMEM, "%s: read", path);
 		return -1;
@@ -145,17 +183,9 @@ int provium_read_file_memory(struct provium_connection *connection, const char *
 /* ------------------------------------------------------------------------------------------- */
 /* Writing */
 
-struct writing {
-	struct request request;
-	uint64_t sent;
-	/* As WRITE_ACK told last. */
-	uint64_t written;
-	bool last_sent;
-};
-
 static enum request_verdict on_ack(struct request *request, const Provium__V1__Message *message)
 {
-	struct writing *writing = container_of(request, struct writing, request);
+	struct file_writing *writing = container_of(request, struct file_writing, request);
 
 	switch (message->body_case) {
 	case PROVIUM__V1__MESSAGE__BODY_WRITE_ACK:
@@ -176,119 +206,139 @@ static enum request_verdict on_ack(struct request *request, const Provium__V1__M
 	}
 }
 
-/* Whether one more chunk may be sent; also where the request has ended, since then no wait helps.
- */
-static bool window_open(const void *arg)
+static void fill_write(const struct file_target *target,
+		       const struct provium_write_options *options, Provium__V1__WriteFile *body)
 {
-	const struct writing *writing = arg;
-
-	return writing->request.state != REQUEST_IN_FLIGHT ||
-	       (writing->sent - writing->written + PROVIUM_CHUNK <= PROVIUM_WRITE_WINDOW &&
-		connection_queued(writing->request.connection) < PROVIUM_WRITE_WINDOW);
-}
-
-static int send_data(struct writing *writing, uint8_t *data, size_t size,
-		     struct provium_error *error)
-{
-	Provium__V1__WriteData body = PROVIUM__V1__WRITE_DATA__INIT;
-	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-
-	body.has_data = size > 0;
-	body.data.data = data;
-	body.data.len = size;
-	body.has_last = size == 0;
-	body.last = size == 0;
-	message.has_id = true;
-	message.id = writing->request.id;
-	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_DATA;
-	message.write_data = &body;
-	if (connection_send(writing->request.connection, &message, false, error) < 0)
-		return -1;
-	writing->sent += size;
-	writing->last_sent = size == 0;
-	return 0;
-}
-
-/* Sends what the source has, until its end, a failure, or the request's own. */
-static int send_all(struct writing *writing, provium_source_fn source, void *user,
-		    const struct deadline *deadline, struct provium_error *error)
-{
-	const char *path = writing->request.subject;
-	cleanup_free uint8_t *chunk = malloc(PROVIUM_CHUNK);
-
-	if (!chunk)
-		return error_set(error, PROVIUM_HOST, ENOMEM, "%s: write", path);
-	while (!writing->last_sent) {
-		ptrdiff_t size;
-
-		if (connection_wait(writing->request.connection, window_open, writing, deadline,
-				    "write", error) < 0) {
-			error_prefix(error, "%s", path);
-			return -1;
-		}
-		if (writing->request.state != REQUEST_IN_FLIGHT)
-			return 0;
-		size = source(user, chunk, PROVIUM_CHUNK);
-		if (size < 0)
-			return error_set(error, PROVIUM_HOST, (int)-size, "%s: write: its source",
-					 path);
-		if ((size_t)size > PROVIUM_CHUNK)
-			return error_set(error, PROVIUM_INVALID, 0,
-					 "%s: write: the source says %td bytes of at most %u", path,
-					 size, PROVIUM_CHUNK);
-		if (send_data(writing, chunk, (size_t)size, error) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static void fill_write(const char *path, const struct provium_write_options *options,
-		       Provium__V1__WriteFile *body)
-{
-	body->has_path = true;
-	body->path = bytes_of(path);
-	if (!options)
-		return;
+	body->has_path = target->has_path;
+	body->path = target->path;
+	body->has_fd = target->has_fd;
+	body->fd = target->fd;
 	body->has_mode = options->has_mode || options->mode;
 	body->mode = options->mode;
+	body->has_uid = options->has_uid;
+	body->uid = options->uid;
+	body->has_gid = options->has_gid;
+	body->gid = options->gid;
+	body->has_create = options->no_create;
+	body->create = !options->no_create;
 	body->has_exclusive = options->exclusive;
 	body->exclusive = options->exclusive;
 	body->has_append = options->append;
 	body->append = options->append;
+	body->has_offset = options->has_offset || options->offset;
+	body->offset = options->offset;
 	body->has_atomic = options->atomic;
 	body->atomic = options->atomic;
 	body->has_sync = options->sync;
 	body->sync = options->sync;
 }
 
-int file_write(struct provium_connection *connection, const char *path,
-	       const struct provium_write_options *options, provium_source_fn source, void *user,
-	       const struct deadline *deadline, uint64_t *bytes, struct provium_error *error)
+int file_write_start(struct provium_connection *connection, struct file_writing *writing,
+		     const char *path, const struct provium_write_options *options,
+		     struct provium_error *error)
 {
-	struct provium_error failure;
-	struct writing writing = {
-		.request = {
-			.what = "write",
-			.subject = path,
-			.on_message = on_ack,
-			.error = &failure,
-		},
-	};
+	static const struct provium_write_options defaults;
 	Provium__V1__WriteFile body = PROVIUM__V1__WRITE_FILE__INIT;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 
-	fill_write(path, options, &body);
+	options = options ? options : &defaults;
+	if (file_target(&writing->target, path, options->has_fd, options->fd, error) < 0)
+		return -1;
+	writing->request.what = "write";
+	writing->request.subject = writing->target.subject;
+	writing->request.on_message = on_ack;
+	writing->sent = 0;
+	writing->written = 0;
+	writing->last_sent = false;
+	fill_write(&writing->target, options, &body);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_FILE;
 	message.write_file = &body;
-	if (request_send(connection, &writing.request, &message, error) < 0)
+	return request_send(connection, &writing->request, &message, error);
+}
+
+int file_write_send(struct file_writing *writing, const struct file_piece *piece,
+		    struct provium_error *error)
+{
+	Provium__V1__WriteData body = PROVIUM__V1__WRITE_DATA__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	body.has_hole = piece->hole > 0;
+	body.hole = piece->hole;
+	body.has_data = piece->size > 0;
+	body.data.data = (uint8_t *)piece->data;
+	body.data.len = piece->size;
+	body.has_last = piece->last;
+	body.last = piece->last;
+	message.has_id = true;
+	message.id = writing->request.id;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_WRITE_DATA;
+	message.write_data = &body;
+	if (connection_send(writing->request.connection, &message, false, error) < 0)
 		return -1;
-	if (send_all(&writing, source, user, deadline, error) < 0 ||
-	    request_wait(&writing.request, deadline, error) < 0) {
-		request_abandon(&writing.request);
-		return -1;
+	writing->sent += piece->size;
+	writing->last_sent = piece->last;
+	return 0;
+}
+
+/* Whether one more chunk may be sent; also where the request has ended, since then no wait helps.
+ */
+static bool window_open(const void *arg)
+{
+	const struct file_writing *writing = arg;
+
+	return writing->request.state != REQUEST_IN_FLIGHT ||
+	       (file_writing_unwritten(writing) + PROVIUM_CHUNK <= PROVIUM_WRITE_WINDOW &&
+		connection_queued(writing->request.connection) < PROVIUM_WRITE_WINDOW);
+}
+
+struct source {
+	provium_source_fn next;
+	provium_skip_fn skip;
+	void *user;
+};
+
+/* Asks the source for a piece and sends it. */
+static int send_piece(struct file_writing *writing, const struct source *source, uint8_t *chunk,
+		      struct provium_error *error)
+{
+	const char *subject = writing->request.subject;
+	struct file_piece piece = { .data = chunk };
+	ptrdiff_t size;
+
+	if (source->skip)
+		piece.hole = source->skip(source->user);
+	size = source->next(source->user, chunk, PROVIUM_CHUNK);
+	if (size < 0)
+		return error_set(error, PROVIUM_HOST, (int)-size, "%s: write: its source", subject);
+	if ((size_t)size > PROVIUM_CHUNK)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "%s: write: the source says %td bytes of at most %u", subject,
+				 size, PROVIUM_CHUNK);
+	piece.size = (size_t)size;
+	piece.last = size == 0;
+	return file_write_send(writing, &piece, error);
+}
+
+/* Sends what the source has, until its end, a failure, or the request's own. */
+static int send_all(struct file_writing *writing, const struct source *source,
+		    const struct deadline *deadline, struct provium_error *error)
+{
+	cleanup_free uint8_t *chunk = malloc(PROVIUM_CHUNK);
+
+	if (!chunk)
+		return error_set(error, PROVIUM_HOST, ENOMEM, "%s: write",
+				 writing->request.subject);
+	while (!writing->last_sent) {
+		if (connection_wait(writing->request.connection, window_open, writing, deadline,
+				    "write", error) < 0) {
+			error_prefix(error, "%s", writing->request.subject);
+			return -1;
+		}
+		if (writing->request.state != REQUEST_IN_FLIGHT)
+			return 0;
+		if (send_piece(writing, source, chunk, error) < 0)
+			return -1;
 	}
-	if (bytes)
-		*bytes = writing.sent;
 	return 0;
 }
 
@@ -297,8 +347,20 @@ int provium_write_file(struct provium_connection *connection, const char *path,
 		       void *user, int timeout_ms, uint64_t *bytes, struct provium_error *error)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
+	struct source from = { source, options ? options->skip : NULL, user };
+	struct provium_error failure;
+	struct file_writing writing = { .request.error = &failure };
 
-	return file_write(connection, path, options, source, user, &deadline, bytes, error);
+	if (file_write_start(connection, &writing, path, options, error) < 0)
+		return -1;
+	if (send_all(&writing, &from, &deadline, error) < 0 ||
+	    request_wait(&writing.request, &deadline, error) < 0) {
+		request_abandon(&writing.request);
+		return -1;
+	}
+	if (bytes)
+		*bytes = writing.sent;
+	return 0;
 }
 
 struct memory {
@@ -329,41 +391,4 @@ int provium_write_file_memory(struct provium_connection *connection, const char 
 
 	return provium_write_file(connection, path, options, from_memory, &memory, timeout_ms, NULL,
 				  error);
-}
-
-/* ------------------------------------------------------------------------------------------- */
-/* Status */
-
-struct status_request {
-	struct request request;
-	struct file_status *status;
-};
-
-static enum request_verdict on_status(struct request *request, const Provium__V1__Message *message)
-{
-	struct file_status *status = container_of(request, struct status_request, request)->status;
-
-	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_STAT_RESULT)
-		return request_unexpected(request, message);
-	status->mode = message->stat_result->mode;
-	status->size = message->stat_result->size;
-	return REQUEST_FINAL;
-}
-
-int file_status(struct provium_connection *connection, const char *path,
-		const struct deadline *deadline, struct file_status *status,
-		struct provium_error *error)
-{
-	struct status_request status_request = {
-		.request = { .what = "stat", .subject = path, .on_message = on_status },
-		.status = status,
-	};
-	Provium__V1__Stat body = PROVIUM__V1__STAT__INIT;
-	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-
-	body.has_path = true;
-	body.path = bytes_of(path);
-	message.body_case = PROVIUM__V1__MESSAGE__BODY_STAT;
-	message.stat = &body;
-	return request_call(connection, &status_request.request, &message, deadline, error);
 }

@@ -86,6 +86,12 @@ static bool has_room(const void *arg)
 	return connection_queued(arg) <= CONNECTION_QUEUE_LIMIT;
 }
 
+int request_room(struct provium_connection *connection, const struct deadline *deadline,
+		 const char *what, struct provium_error *error)
+{
+	return connection_wait(connection, has_room, connection, deadline, what, error);
+}
+
 int request_call(struct provium_connection *connection, struct request *request,
 		 Provium__V1__Message *message, const struct deadline *deadline,
 		 struct provium_error *error)
@@ -93,7 +99,7 @@ int request_call(struct provium_connection *connection, struct request *request,
 	struct provium_error failure;
 	int rc;
 
-	if (connection_wait(connection, has_room, connection, deadline, request->what, error) < 0)
+	if (request_room(connection, deadline, request->what, error) < 0)
 		return -1;
 	request->error = &failure;
 	rc = request_send(connection, request, message, error);

@@ -55,6 +55,10 @@ int request_send(struct provium_connection *connection, struct request *request,
 int request_wait(struct request *request, const struct deadline *deadline,
 		 struct provium_error *error);
 
+/* Waits until the queue takes another request, which request_send would refuse meanwhile. */
+int request_room(struct provium_connection *connection, const struct deadline *deadline,
+		 const char *what, struct provium_error *error);
+
 /* Sends, waits, and gives up where the wait failed. request->error is set to error. */
 int request_call(struct provium_connection *connection, struct request *request,
 		 Provium__V1__Message *message, const struct deadline *deadline,

@@ -99,16 +99,14 @@ static const struct provium_copy_options with_progress = { .progress = on_progre
 static void push_script(struct fake *agent)
 {
 	const Provium__V1__WriteFile *body;
+	const Provium__V1__WriteData *data;
 
 	fake_ready(agent);
 	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE)->write_file;
 	fake_check(agent, is(body->path, "/target") && body->atomic);
 	fake_check(agent, body->has_mode && body->mode == 04751);
-	fake_check(agent,
-		   is(fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->data,
-		      "content"));
-	fake_check(agent,
-		   fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data->last);
+	data = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data;
+	fake_check(agent, is(data->data, "content") && data->last);
 	fake_ok(agent, 0, 7);
 	fake_expect_end(agent);
 }
@@ -137,8 +135,8 @@ START_TEST(test_push_refused)
 	ck_assert_int_eq(provium_push(connection, host_file, "/target", NULL, 5000, &error), -1);
 	check_error(PROVIUM_HOST, host_file);
 	ck_assert_int_eq(error.os_errno, ENOENT);
-	ck_assert_int_eq(provium_push(connection, directory, "/target", NULL, 5000, &error), -1);
-	check_error(PROVIUM_INVALID, "is a directory, not a regular file");
+	ck_assert_int_eq(provium_push(connection, "", "/target", NULL, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "No such file");
 	ck_assert_int_eq(mkfifo(host_file, 0600), 0);
 	ck_assert_int_eq(provium_push(connection, host_file, "/target", NULL, 5000, &error), -1);
 	check_error(PROVIUM_INVALID, "is special");
@@ -279,18 +277,19 @@ END_TEST
 /* Refused before the agent is asked. */
 START_TEST(test_pull_target)
 {
+	const struct provium_copy_options exact = { .exact = true };
 	char path[5000];
 
 	connection = fake_connect(&fake, ready_script);
-	ck_assert_int_eq(provium_pull(connection, "/source", directory, NULL, 5000, &error), -1);
-	check_error(PROVIUM_HOST, "name the file: Is a directory");
+	ck_assert_int_eq(provium_pull(connection, "/source", directory, &exact, 5000, &error), -1);
+	check_error(PROVIUM_HOST, "it is there: Is a directory");
 	ck_assert_int_eq(provium_pull(connection, "/source", "", NULL, 5000, &error), -1);
 	check_error(PROVIUM_HOST, "No such file");
 	snprintf(path, sizeof(path), "%s/none/file", directory);
 	ck_assert_int_eq(provium_pull(connection, "/source", path, NULL, 5000, &error), -1);
 	check_error(PROVIUM_HOST, "cannot make a file beside it: No such file");
 	ck_assert_int_eq(provium_pull(connection, "/source", "/dev/null", NULL, 5000, &error), -1);
-	check_error(PROVIUM_INVALID, "/dev/null is special");
+	check_error(PROVIUM_INVALID, "/dev/null: it is there, and special");
 	ck_assert_int_eq(symlink("/dev/null", host_file), 0);
 	ck_assert_int_eq(provium_pull(connection, "/source", host_file, NULL, 5000, &error), -1);
 	check_error(PROVIUM_INVALID, "symbolic link");
