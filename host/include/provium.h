@@ -813,8 +813,9 @@ struct provium_copy_options {
 /*
  * Copies a file, or a directory with all that is below it, in bounded memory. As with cp(1) -R: a
  * target that is a directory already gets the copy in it, under the source's last name; otherwise
- * (and with exact) the target becomes the copy. The source itself may be a symbolic link and is
- * followed; those in a directory are copied as links and never followed.
+ * (and with exact) the target becomes the copy. To a file, a target that ends in a slash is a
+ * directory. The source itself may be a symbolic link and is followed; those in a directory are
+ * copied as links and never followed.
  *
  * Permission bits are kept, but that what is pulled is neither set-id nor sticky here; owners,
  * times and hard links are not. A directory that is there keeps its permission bits. An entry

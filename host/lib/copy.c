@@ -51,6 +51,13 @@ void copy_path_cut(struct copy_path *path, size_t length)
 	path->text[length] = '\0';
 }
 
+bool copy_ends_in_slash(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 1 && text[length - 1] == '/';
+}
+
 const char *copy_path_name(const struct copy_path *path)
 {
 	const char *slash = strrchr(path->text, '/');

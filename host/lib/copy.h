@@ -37,6 +37,9 @@ int copy_path_append(struct copy_path *path, const char *name, struct provium_er
 /* Back to what it was when it had this length. */
 void copy_path_cut(struct copy_path *path, size_t length);
 
+/* Before copy_path_set has taken it away; not of "/". */
+bool copy_ends_in_slash(const char *text);
+
 /* Behind the last slash. */
 const char *copy_path_name(const struct copy_path *path);
 

@@ -1,261 +1,15 @@
-/*
- * Copying into the guest.
- *
- * Requests are sent ahead: the agent carries those of a connection out in the order sent, so a file
- * need not wait for the reply to the directory that it goes into. What is in flight is bounded in
- * number and, for data, by the window of a single file. Replies come in that order too: the first
- * failure is the one to tell, and what was sent behind it is given up.
- */
+/* Copying into the guest. push.h tells how requests are sent ahead. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 
 #include "common/cleanup.h"
-#include "host/lib/copy.h"
+#include "host/lib/push.h"
+#include "host/lib/source.h"
 #include "proto/limits.h"
-
-/* Each holds an error value, 4 KiB. */
-#define OPERATIONS_MAX 64
-
-/* Shorter holes are sent as zeros, and a piece between two holes has at least so many bytes. */
-#define HOLE_MIN       KIB(64)
-#define PIECE_MIN      KIB(4)
-
-struct operation;
-
-/* What becomes of an operation whose final reply has come: 0, or -1 and the error. */
-struct push;
-typedef int (*operation_end_fn)(struct push *push, struct operation *operation,
-				struct provium_error *error);
-
-struct operation {
-	/* In push->operations. */
-	struct list link;
-	/* Its request is that of any kind of operation. */
-	struct file_writing writing;
-	struct provium_error failure;
-	/* Called also where it has failed. NULL: a failure is one of the push. */
-	operation_end_fn on_end;
-	/* Of a directory: set where it was there already. May be NULL. */
-	bool *existed;
-	/* STAT has told of a directory. */
-	bool is_directory;
-	/* What a symbolic link is to say. */
-	char *link_target;
-	char path[];
-};
-
-struct push {
-	struct provium_connection *connection;
-	struct deadline deadline;
-	struct copy_walk walk;
-	struct copy_progress progress;
-	bool sparse;
-	/* struct operation, in the order sent. */
-	struct list operations;
-	size_t count;
-	/* PROVIUM_CHUNK bytes. */
-	uint8_t *chunk;
-};
-
-/* ------------------------------------------------------------------------------------------- */
-/* Operations */
-
-static void operation_free(struct push *push, struct operation *operation)
-{
-	request_abandon(&operation->writing.request);
-	list_remove(&operation->link);
-	push->count--;
-	free(operation->link_target);
-	free(operation);
-}
-
-/* For the guest's path at hand. */
-static struct operation *operation_new(struct push *push, operation_end_fn on_end,
-				       struct provium_error *error)
-{
-	const struct copy_path *path = &push->walk.guest;
-	struct operation *operation = calloc(1, sizeof(*operation) + path->length + 1);
-
-	if (!operation) {
-		error_set(error, PROVIUM_HOST, ENOMEM, "%s", path->text);
-		return NULL;
-	}
-	memcpy(operation->path, path->text, path->length + 1);
-	operation->on_end = on_end;
-	operation->writing.request.error = &operation->failure;
-	list_append(&push->operations, &operation->link);
-	push->count++;
-	return operation;
-}
-
-static struct operation *oldest(const struct push *push)
-{
-	return container_of(push->operations.next, struct operation, link);
-}
-
-static bool oldest_ended(const void *arg)
-{
-	const struct push *push = arg;
-
-	return list_empty(&push->operations) ||
-	       oldest(push)->writing.request.state != REQUEST_IN_FLIGHT;
-}
-
-/* Also where the oldest has ended, so that this is looked at first. */
-static bool has_room(const void *arg)
-{
-	const struct push *push = arg;
-	const struct operation *operation;
-	uint64_t unwritten = 0;
-
-	if (oldest_ended(push) && push->count > 0)
-		return true;
-	if (push->count >= OPERATIONS_MAX)
-		return false;
-	list_for_each(operation, &push->operations, link)
-		unwritten += file_writing_unwritten(&operation->writing);
-	return unwritten + PROVIUM_CHUNK <= PROVIUM_WRITE_WINDOW &&
-	       connection_queued(push->connection) < PROVIUM_WRITE_WINDOW;
-}
-
-/* Takes the ends of the oldest, as far as they have come. */
-static int push_settle(struct push *push, struct provium_error *error)
-{
-	while (push->count > 0 && oldest_ended(push)) {
-		struct operation *operation = oldest(push);
-		bool failed = operation->writing.request.state == REQUEST_FAILED;
-
-		if (operation->on_end) {
-			if (operation->on_end(push, operation, error) < 0)
-				return -1;
-			/* It has become another. */
-			if (operation->writing.request.state == REQUEST_IN_FLIGHT)
-				continue;
-		} else if (failed) {
-			return error_copy(error, &operation->failure);
-		}
-		operation_free(push, operation);
-	}
-	return 0;
-}
-
-static int push_wait(struct push *push, bool (*ready)(const void *arg), struct provium_error *error)
-{
-	const char *path = push->count > 0 ? oldest(push)->path : push->walk.guest.text;
-
-	if (connection_wait(push->connection, ready, push, &push->deadline, "push", error) == 0)
-		return push_settle(push, error);
-	error_prefix(error, "%s", path);
-	return -1;
-}
-
-/* Until another operation, or a chunk of data, may be sent. */
-static int push_room(struct push *push, struct provium_error *error)
-{
-	do {
-		if (push_wait(push, has_room, error) < 0)
-			return -1;
-	} while (!has_room(push));
-	return 0;
-}
-
-/* Until all operations have ended. */
-static int push_drain(struct push *push, struct provium_error *error)
-{
-	while (push->count > 0) {
-		if (push_wait(push, oldest_ended, error) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Sends a message other than WRITE_FILE; its body is set. */
-static int operation_send(struct push *push, struct operation *operation, const char *what,
-			  enum request_verdict (*on_message)(struct request *request,
-							     const Provium__V1__Message *message),
-			  Provium__V1__Message *message, struct provium_error *error)
-{
-	struct request *request = &operation->writing.request;
-
-	request->what = what;
-	request->subject = operation->path;
-	request->on_message = on_message;
-	return request_send(push->connection, request, message, error);
-}
 
 /* ------------------------------------------------------------------------------------------- */
 /* Files */
-
-/* The pieces of a file of the host. */
-struct source {
-	int fd;
-	bool sparse;
-	uint64_t at;
-	/* With sparse: where the data at hand end. */
-	uint64_t data_end;
-};
-
-/* Finds the next data: what is skipped goes to the piece, which is the last where none follow. */
-static int source_skip(struct source *source, struct file_piece *piece)
-{
-	off_t data = lseek(source->fd, (off_t)source->at, SEEK_DATA);
-	off_t end;
-
-	if (data < 0 && errno == ENXIO) {
-		struct stat status;
-
-		if (fstat(source->fd, &status) < 0)
-			return -1;
-		/* It may have become shorter. */
-		if ((uint64_t)status.st_size > source->at)
-			piece->hole = (uint64_t)status.st_size - source->at;
-		piece->last = true;
-		return 0;
-	}
-	/* It knows nothing of holes. */
-	if (data < 0 && errno == EINVAL) {
-		source->data_end = UINT64_MAX;
-		return 0;
-	}
-	if (data < 0)
-		return -1;
-	if ((uint64_t)data - source->at >= HOLE_MIN) {
-		piece->hole = (uint64_t)data - source->at;
-		source->at = (uint64_t)data;
-	}
-	end = lseek(source->fd, data, SEEK_HOLE);
-	if (end < 0)
-		return -1;
-	source->data_end = MAX((uint64_t)end, source->at + PIECE_MIN);
-	return 0;
-}
-
-/* -1: errno says why. */
-static int source_next(struct source *source, uint8_t *chunk, struct file_piece *piece)
-{
-	size_t wanted = PROVIUM_CHUNK;
-
-	*piece = (struct file_piece){ .data = chunk };
-	if (source->sparse) {
-		if (source->at >= source->data_end && source_skip(source, piece) < 0)
-			return -1;
-		wanted = (size_t)MIN((uint64_t)wanted, source->data_end - source->at);
-	}
-	while (!piece->last && piece->size < wanted) {
-		ssize_t count = pread(source->fd, chunk + piece->size, wanted - piece->size,
-				      (off_t)source->at);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return -1;
-		piece->last = count == 0;
-		piece->size += (size_t)count;
-		source->at += (size_t)count;
-	}
-	return 0;
-}
 
 static int fail_host(const struct push *push, const char *what, struct provium_error *error)
 {
@@ -607,14 +361,17 @@ static int push_tree(struct push *push, int fd, struct provium_error *error)
 /* The whole */
 
 /* As cp(1) -R: a directory that is there gets the copy in it. */
-static int find_target(struct push *push, struct provium_error *error)
+static int find_target(struct push *push, bool is_directory, struct provium_error *error)
 {
 	const struct provium_copy_options *options = push->progress.options;
 	struct copy_path *guest = &push->walk.guest;
 	struct provium_file_status status;
 
-	if ((options && options->exact) ||
-	    !connection_serves(push->connection, PROVIUM__V1__MESSAGE__BODY_STAT))
+	if (options && options->exact)
+		return 0;
+	if (push->target_slash && !is_directory)
+		return copy_path_append(guest, copy_path_name(&push->walk.host), error);
+	if (!connection_serves(push->connection, PROVIUM__V1__MESSAGE__BODY_STAT))
 		return 0;
 	if (file_status(push->connection, guest->text, true, &push->deadline, &status, error) < 0)
 		return error->code == PROVIUM_GUEST && error->os_errno == ENOENT ? 0 : -1;
@@ -629,7 +386,7 @@ static int push_all(struct push *push, int fd, const struct stat *status,
 	cleanup_close int source = fd;
 	int rc;
 
-	if (find_target(push, error) < 0)
+	if (find_target(push, S_ISDIR(status->st_mode), error) < 0)
 		return -1;
 	if (S_ISDIR(status->st_mode)) {
 		rc = push_tree(push, steal_fd(&source), error);
@@ -642,8 +399,7 @@ static int push_all(struct push *push, int fd, const struct stat *status,
 
 static void push_finish(struct push *push)
 {
-	while (!list_empty(&push->operations))
-		operation_free(push, oldest(push));
+	push_abandon(push);
 	copy_walk_finish(&push->walk);
 	free(push->chunk);
 }
@@ -658,6 +414,7 @@ int provium_push(struct provium_connection *connection, const char *host_path,
 		.walk.fd = -1,
 		.progress.options = options,
 		.sparse = options && options->sparse,
+		.target_slash = copy_ends_in_slash(guest_path),
 	};
 	cleanup_close int fd = -1;
 	struct provium_error failure;

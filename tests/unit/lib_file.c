@@ -2,13 +2,14 @@
 #include "host/include/provium.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/util.h"
-#include "lib_fake.h"
+#include "lib_file_agent.h"
 #include "proto/limits.h"
 #include "unit.h"
 
@@ -64,6 +65,123 @@ START_TEST(test_read)
 				   &bytes, &error));
 	ck_assert_str_eq(text, "abcdef");
 	ck_assert_uint_eq(bytes, 6);
+	disconnect();
+}
+END_TEST
+
+/* From an fd's own position, with holes told. */
+static void holes_script(struct fake *agent)
+{
+	const Provium__V1__ReadFile *body;
+
+	fake_ready(agent);
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE)->read_file;
+	fake_check(agent, !body->has_path && body->has_fd && body->fd == 5 && body->sparse);
+	fake_check(agent, !body->has_offset && body->length == 100);
+	file_agent_hole(agent, 0, 50, 40);
+	fake_data(agent, 0, 90, "abc", 3);
+	file_agent_hole(agent, 0, 93, 7);
+	fake_ok(agent, 0, 3);
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE)->read_file;
+	fake_check(agent, body->has_offset && body->offset == 0);
+	fake_ok(agent, 0, 0);
+	fake_expect_end(agent);
+}
+
+static int append_hole(void *user, uint64_t size)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "[%d]", (int)size);
+	strcat(user, text);
+	return 0;
+}
+
+START_TEST(test_read_holes)
+{
+	struct provium_read_options options = {
+		.has_fd = true,
+		.fd = 5,
+		.length = 100,
+		.on_hole = append_hole,
+	};
+	char text[32] = "";
+	uint64_t bytes = 0;
+
+	connection = fake_connect(&fake, holes_script);
+	check_ok(provium_read_file(connection, NULL, &options, append, text, 5000, &bytes, &error));
+	ck_assert_str_eq(text, "[40]abc[7]");
+	ck_assert_uint_eq(bytes, 3);
+	options.has_offset = true;
+	check_ok(provium_read_file(connection, NULL, &options, append, text, 5000, &bytes, &error));
+	/* Both, or neither, say nothing. */
+	ck_assert_int_eq(
+		provium_read_file(connection, "/x", &options, append, text, 5000, NULL, &error),
+		-1);
+	check_error(PROVIUM_INVALID, "either a path or a descriptor");
+	ck_assert_int_eq(
+		provium_read_file(connection, NULL, NULL, append, text, 5000, NULL, &error), -1);
+	check_error(PROVIUM_INVALID, "either a path or a descriptor");
+	disconnect();
+}
+END_TEST
+
+static void hole_too_long(struct fake *agent)
+{
+	file_agent_hole(agent, 0, 0, 101);
+}
+
+static void hole_elsewhere(struct fake *agent)
+{
+	file_agent_hole(agent, 0, 1, 5);
+}
+
+static void hole_counted(struct fake *agent)
+{
+	file_agent_hole(agent, 0, 0, 50);
+	fake_ok(agent, 0, 50);
+}
+
+static void hole_without_end(struct fake *agent)
+{
+	fake_data(agent, 0, 0, "abc", 3);
+	file_agent_hole(agent, 0, 3, INT64_MAX);
+}
+
+static const struct {
+	void (*reply)(struct fake *agent);
+	const char *why;
+	uint64_t length;
+} wrong_holes[] = {
+	{ hole_too_long, "more data than were asked for", 100 },
+	{ hole_elsewhere, "offset 1 where 0", 100 },
+	{ hole_counted, "0 bytes came, 50 were sent", 100 },
+	{ hole_without_end, "9223372036854775807 bytes at offset 3", 0 },
+};
+
+static void wrong_hole_script(struct fake *agent)
+{
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_READ_FILE);
+	wrong_holes[agent->number].reply(agent);
+	while (fake_receive(agent))
+		continue;
+}
+
+START_TEST(test_wrong_hole)
+{
+	const struct provium_read_options options = {
+		.length = wrong_holes[_i].length,
+		.on_hole = append_hole,
+	};
+	char text[64] = "";
+
+	fake.number = _i;
+	connection = fake_connect(&fake, wrong_hole_script);
+	ck_assert_int_eq(
+		provium_read_file(connection, "/x", &options, append, text, 5000, NULL, &error),
+		-1);
+	check_error(PROVIUM_PROTOCOL, wrong_holes[_i].why);
 	disconnect();
 }
 END_TEST
@@ -177,16 +295,7 @@ static void no_sum(struct fake *agent)
 
 static void hole(struct fake *agent)
 {
-	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-	Provium__V1__FileData body = PROVIUM__V1__FILE_DATA__INIT;
-
-	body.has_hole = true;
-	body.hole = UINT64_MAX;
-	message.has_id = true;
-	message.id = agent->id;
-	message.body_case = PROVIUM__V1__MESSAGE__BODY_FILE_DATA;
-	message.file_data = &body;
-	fake_send(agent, &message);
+	file_agent_hole(agent, 0, 0, 5);
 }
 
 static void other_kind(struct fake *agent)
@@ -273,6 +382,62 @@ START_TEST(test_write)
 	connection = fake_connect(&fake, write_script);
 	check_ok(provium_write_file_memory(connection, "/x", &options, "hello", 5, 5000, &error));
 	check_ok(provium_write_file_memory(connection, "/x", NULL, NULL, 0, 5000, &error));
+	disconnect();
+}
+END_TEST
+
+static void write_options_script(struct fake *agent)
+{
+	const Provium__V1__WriteFile *body;
+	const Provium__V1__WriteData *data;
+
+	fake_ready(agent);
+	body = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE)->write_file;
+	fake_check(agent, !body->has_path && body->has_fd && body->fd == 5);
+	fake_check(agent, body->has_offset && body->offset == 0);
+	fake_check(agent, body->has_uid && body->uid == 0 && !body->has_gid);
+	fake_check(agent, body->has_create && !body->create);
+	data = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data;
+	fake_check(agent, data->hole == 70 && is(data->data, "x") && !data->last);
+	data = fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_WRITE_DATA)->write_data;
+	fake_check(agent, data->hole == 70 && data->data.len == 0 && data->last);
+	fake_ok(agent, 0, 1);
+	fake_expect_end(agent);
+}
+
+static uint64_t skip_70(void *user)
+{
+	(void)user;
+	return 70;
+}
+
+static ptrdiff_t one_x(void *user, void *data, size_t size)
+{
+	int *left = user;
+
+	(void)size;
+	memcpy(data, "x", 1);
+	return (*left)-- > 0;
+}
+
+START_TEST(test_write_options)
+{
+	const struct provium_write_options options = {
+		.has_fd = true,
+		.fd = 5,
+		.has_offset = true,
+		.has_uid = true,
+		.gid = 7,
+		.no_create = true,
+		.skip = skip_70,
+	};
+	uint64_t bytes = 0;
+	int left = 1;
+
+	connection = fake_connect(&fake, write_options_script);
+	check_ok(
+		provium_write_file(connection, NULL, &options, one_x, &left, 5000, &bytes, &error));
+	ck_assert_uint_eq(bytes, 1);
 	disconnect();
 }
 END_TEST
@@ -507,6 +672,8 @@ static TCase *read_cases(void)
 
 	tcase_add_loop_test(tcase, test_read, 0, 2);
 	tcase_add_test(tcase, test_sink_stops);
+	tcase_add_test(tcase, test_read_holes);
+	tcase_add_loop_test(tcase, test_wrong_hole, 0, ARRAY_SIZE(wrong_holes));
 	tcase_add_test(tcase, test_read_memory);
 	tcase_add_test(tcase, test_read_memory_limit);
 	tcase_add_loop_test(tcase, test_wrong_read, 0, ARRAY_SIZE(wrong_reads));
@@ -519,6 +686,7 @@ static TCase *write_cases(void)
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, test_write);
+	tcase_add_test(tcase, test_write_options);
 	tcase_add_test(tcase, test_write_window);
 	tcase_add_test(tcase, test_write_fails_in_guest);
 	tcase_add_loop_test(tcase, test_source_fails, 0, 2);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alloc_seam.h"
 #include "common/util.h"
 #include "lib_file_agent.h"
 #include "lib_seam.h"
@@ -471,6 +472,36 @@ START_TEST(test_times_out)
 }
 END_TEST
 
+/* Allocation number N fails, for each N there is. */
+START_TEST(test_no_memory)
+{
+	ck_assert_int_eq(mkdir(at("source"), 0755), 0);
+	ck_assert_int_eq(mkdir(at("source/sub"), 0555), 0);
+	put_text(at("source/a"), "a");
+	ck_assert_int_eq(symlink("a", at("source/link")), 0);
+	for (size_t number = 0;; number++) {
+		int rc;
+
+		fake = (struct fake){ .lenient = true };
+		connection = fake_connect(&fake, file_agent_script);
+		alloc_fail_after(number);
+		rc = copies[_i](connection, at("source"), at("copy"), NULL, SOON, &error);
+		alloc_fail_never();
+		disconnect();
+		check_no_half();
+		if (rc == 0) {
+			ck_assert_uint_gt(number, 5);
+			break;
+		}
+		check_error(PROVIUM_HOST, "Cannot allocate memory");
+		if (is_there(at("copy")))
+			remove_tree(at("copy"));
+	}
+	check_same(at("source"), at("copy"));
+	remove_tree(at("copy"));
+}
+END_TEST
+
 /* Unreadable, or not what it is called: the rest of what was sent is given up. */
 START_TEST(test_unreadable)
 {
@@ -855,6 +886,7 @@ static TCase *tree_cases(void)
 	tcase_add_loop_test(tcase, test_holes, 0, 2);
 	tcase_add_loop_test(tcase, test_deep, 0, 2);
 	tcase_add_loop_test(tcase, test_agent_gone, 0, 2);
+	tcase_add_loop_test(tcase, test_no_memory, 0, 2);
 	tcase_add_test(tcase, test_disk_full);
 	tcase_add_loop_test(tcase, test_times_out, 0, 2);
 	tcase_add_loop_test(tcase, test_unreadable, 0, 2);
