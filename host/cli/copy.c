@@ -9,51 +9,76 @@
 #include "host/cli/progress.h"
 #include "host/cli/report.h"
 
-static const char *last_component(const char *path)
+/* Without slashes at its end, of which no name consists. */
+static int last_component(const char *path, const char **name)
 {
-	const char *slash = strrchr(path, '/');
+	size_t end = strlen(path);
+	size_t start;
 
-	return slash ? slash + 1 : path;
+	while (end > 0 && path[end - 1] == '/')
+		end--;
+	for (start = end; start > 0 && path[start - 1] != '/'; start--)
+		continue;
+	*name = path + start;
+	return (int)(end - start);
 }
 
-char *copy_target(const char *source, const char *target, bool into_directory)
+char *copy_target(const char *source, const char *target)
 {
 	size_t length = strlen(target);
 	bool slash = length > 0 && target[length - 1] == '/';
+	const char *name;
+	int size = last_component(source, &name);
 	char *path;
 
-	if (!slash && !into_directory)
-		return strdup(target);
-	if (asprintf(&path, "%s%s%s", target, slash ? "" : "/", last_component(source)) < 0)
+	if (asprintf(&path, "%s%s%.*s", target, slash ? "" : "/", size, name) < 0)
 		return NULL;
 	return path;
 }
 
-static int copy_one(struct provium_connection *connection, const char *source, const char *target,
-		    bool into_directory, copy_fn copy, struct provium_error *error)
+static void on_skip(void *user, const char *path)
 {
-	cleanup_free char *path = NULL;
+	char notice[512];
+
+	snprintf(notice, sizeof(notice), "%.400s is special and left out", path);
+	progress_notice(user, notice);
+}
+
+/* exact: target is the copy itself. */
+static int copy_one(struct provium_connection *connection, const char *source, const char *target,
+		    bool exact, bool sparse, copy_fn copy, struct provium_error *error)
+{
 	struct progress progress;
 	struct provium_copy_options options = {
+		.sparse = sparse,
+		.exact = exact,
 		.progress = progress_update,
+		.on_entry = progress_entry,
+		.on_skip = on_skip,
 		.user = &progress,
 	};
+	const char *name;
+	int size = last_component(source, &name);
 	int result;
 
-	if (!*last_component(source))
-		return cli_fail(error, PROVIUM_INVALID,
-				"%s is a directory: push and pull copy files", source);
-	path = copy_target(source, target, into_directory);
-	if (!path)
-		return cli_fail_errno(error, "%s", source);
-	progress_start(&progress, last_component(source));
-	result = copy(connection, source, path, &options, PROVIUM_FOREVER, error);
+	progress_start(&progress, name, size);
+	result = copy(connection, source, target, &options, PROVIUM_FOREVER, error);
 	progress_end(&progress, result == 0);
 	return result;
 }
 
-int copy_run(const struct connect_options *options, char **operands, bool into_directory,
-	     copy_fn copy, struct provium_error *error)
+static int copy_into(struct provium_connection *connection, const char *source, const char *target,
+		     bool sparse, copy_fn copy, struct provium_error *error)
+{
+	cleanup_free char *path = copy_target(source, target);
+
+	if (!path)
+		return cli_fail_errno(error, "%s", source);
+	return copy_one(connection, source, path, true, sparse, copy, error);
+}
+
+int copy_run(const struct connect_options *options, char **operands, bool sparse, copy_fn copy,
+	     struct provium_error *error)
 {
 	struct provium_connection *connection;
 	struct interrupts interrupts;
@@ -62,14 +87,12 @@ int copy_run(const struct connect_options *options, char **operands, bool into_d
 
 	while (operands[last + 1])
 		last++;
-	if (last > 1)
-		into_directory = true;
-
 	if (connect_agent(options, &connection, &interrupts, error) < 0)
 		return -1;
-	for (size_t i = 0; i < last && status == 0; i++)
-		status = copy_one(connection, operands[i], operands[last], into_directory, copy,
-				  error);
+	if (last == 1)
+		status = copy_one(connection, operands[0], operands[1], false, sparse, copy, error);
+	for (size_t i = 0; last > 1 && i < last && status == 0; i++)
+		status = copy_into(connection, operands[i], operands[last], sparse, copy, error);
 	provium_connection_free(connection);
 	return command_end(status, error, false, &interrupts);
 }

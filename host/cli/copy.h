@@ -11,15 +11,22 @@ typedef int (*copy_fn)(struct provium_connection *connection, const char *source
 		       const char *target, const struct provium_copy_options *options,
 		       int timeout_ms, struct provium_error *error);
 
-/*
- * Copies operands[0] and on to the last operand; stops at the first failure. into_directory: the
- * last is known to be a directory; so it is where it ends in a slash or there are several to copy.
- * Returns a command's status.
- */
-int copy_run(const struct connect_options *options, char **operands, bool into_directory,
-	     copy_fn copy, struct provium_error *error);
+/* The rows of their tables; field: a bool of theirs. */
+/* clang-format off */
+#define COPY_OPTION_ROWS(type, field)                                                             \
+	{ .name = "sparse",                                                                       \
+	  .help = "Let holes of files stay holes, instead of copying their zeros.",               \
+	  .parse = parse_flag, .offset = offsetof(type, field) }
+/* clang-format on */
 
-/* Where source goes: target, or the source's last component in target. For free(3), or NULL. */
-char *copy_target(const char *source, const char *target, bool into_directory);
+/*
+ * Copies operands[0] and on to the last operand, which is a directory where there are several;
+ * stops at the first failure. Returns a command's status.
+ */
+int copy_run(const struct connect_options *options, char **operands, bool sparse, copy_fn copy,
+	     struct provium_error *error);
+
+/* The source's last component in target. For free(3), or NULL. */
+char *copy_target(const char *source, const char *target);
 
 #endif

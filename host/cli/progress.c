@@ -1,10 +1,12 @@
 #include "host/cli/progress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/util.h"
+#include "host/cli/report.h"
 #include "host/cli/terminal.h"
 #include "host/cli/units.h"
 
@@ -14,24 +16,30 @@
 /* A rate over less than this says nothing. */
 #define RATE_AFTER_NS 500000000
 
-void progress_start(struct progress *progress, const char *name)
+void progress_start(struct progress *progress, const char *name, int name_size)
 {
 	*progress = (struct progress){
 		.name = name,
+		.name_size = name_size,
 		.shown = terminal_present(),
 		.started_ns = monotonic_ns(),
 	};
 }
 
-/* " NN%  DONE of TOTAL", or " DONE" where the total is not known or was passed. */
+/* "NAME  NN%  DONE of TOTAL", or "NAME  N entries  DONE" where the total is not known or was
+ * passed.
+ */
 static int format_amount(const struct progress *progress, char *text, size_t size)
 {
 	char done[UNITS_TEXT_SIZE], total[UNITS_TEXT_SIZE];
 
 	format_bytes(progress->done, done);
+	if (progress->entries > 1)
+		return snprintf(text, size, "%.*s  %" PRIu64 " entries  %s", progress->name_size,
+				progress->name, progress->entries, done);
 	if (progress->total == 0 || progress->done > progress->total)
-		return snprintf(text, size, "%s  %s", progress->name, done);
-	return snprintf(text, size, "%s  %u%%  %s of %s", progress->name,
+		return snprintf(text, size, "%.*s  %s", progress->name_size, progress->name, done);
+	return snprintf(text, size, "%.*s  %u%%  %s of %s", progress->name_size, progress->name,
 			(unsigned int)((double)progress->done * 100 / (double)progress->total),
 			done, format_bytes(progress->total, total));
 }
@@ -69,18 +77,40 @@ static void draw(struct progress *progress, uint64_t now_ns, bool ended)
 	terminal_show(text);
 }
 
-void progress_update(void *user, uint64_t done, uint64_t total)
+static void draw_in_time(struct progress *progress)
 {
-	struct progress *progress = user;
 	uint64_t now_ns;
 
-	progress->done = done;
-	progress->total = total;
 	if (!progress->shown)
 		return;
 	now_ns = monotonic_ns();
 	if (now_ns - progress->drawn_ns >= REDRAW_NS)
 		draw(progress, now_ns, false);
+}
+
+void progress_update(void *user, uint64_t done, uint64_t total)
+{
+	struct progress *progress = user;
+
+	progress->done = done;
+	progress->total = total;
+	draw_in_time(progress);
+}
+
+void progress_entry(void *user, const char *path)
+{
+	struct progress *progress = user;
+
+	(void)path;
+	progress->entries++;
+	draw_in_time(progress);
+}
+
+void progress_notice(struct progress *progress, const char *text)
+{
+	if (progress->shown)
+		terminal_erase();
+	report(text);
 }
 
 void progress_end(struct progress *progress, bool complete)

@@ -42,10 +42,18 @@ START_TEST(durations)
 }
 END_TEST
 
+static uint64_t entries = 1;
+
 static const char *line(uint64_t done, uint64_t total, uint64_t elapsed_ns, bool ended)
 {
 	static char text[128];
-	struct progress progress = { .name = "file", .done = done, .total = total };
+	struct progress progress = {
+		.name = "file/",
+		.name_size = 4,
+		.done = done,
+		.total = total,
+		.entries = entries,
+	};
 
 	progress_format(&progress, elapsed_ns, ended, text, sizeof(text));
 	return text;
@@ -71,10 +79,19 @@ START_TEST(transfers)
 }
 END_TEST
 
+/* A directory's size is not known. */
+START_TEST(directories)
+{
+	entries = 12;
+	ck_assert_str_eq(line(1 << 20, 0, SECOND, false), "file  12 entries  1.0 MiB  1.0 MiB/s");
+	ck_assert_str_eq(line(0, 0, SECOND, true), "file  12 entries  0 B  0 B/s  in 0:01");
+}
+END_TEST
+
 /* It is cut, never overrun (the sanitizers look). */
 START_TEST(short_buffer)
 {
-	struct progress progress = { .name = "file", .done = 1, .total = 2 };
+	struct progress progress = { .name = "file", .name_size = 4, .done = 1, .total = 2 };
 
 	for (size_t size = 1; size < 64; size++) {
 		char text[64];
@@ -96,6 +113,7 @@ int main(void)
 	tcase_add_test(tcase, bytes);
 	tcase_add_test(tcase, durations);
 	tcase_add_test(tcase, transfers);
+	tcase_add_test(tcase, directories);
 	tcase_add_test(tcase, short_buffer);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);

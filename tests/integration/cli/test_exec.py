@@ -1,4 +1,4 @@
-"""provium exec, push, pull and info with an agent on this machine: all that takes no guest."""
+"""provium exec and info with an agent on this machine: all that takes no guest."""
 
 import contextlib
 import fcntl
@@ -13,12 +13,9 @@ import termios
 import time
 
 import tap
-from provium import (Case, file_sha256, marked_processes, own_terminal, read_until, sha256, terminal)
+from provium import Case, marked_processes, own_terminal, read_until, sha256, terminal
 
 AGENT = os.environ["PROVIUM_AGENT"]
-
-UMASK = os.umask(0o022)
-os.umask(UMASK)
 
 
 class AgentCase(Case):
@@ -456,88 +453,6 @@ class Environment(AgentCase):
     def test_options_of_the_command(self):
         self.assertEqual(self.provium("exec", *self.at, "echo", "--timeout", "--help", "--"),
                          (0, b"--timeout --help --\n", ""))
-
-
-class Copy(AgentCase):
-    def test_files(self):
-        data = os.urandom(3 << 20) + b"end"
-        source = self.write("source", data)
-        os.chmod(source, 0o751)
-        os.mkdir(self.path("there"))
-        self.assertEqual(self.provium("push", *self.at, source, self.path("there/")), (0, b"", ""))
-        self.assertEqual(self.provium("pull", *self.at, self.path("there/source"),
-                                      self.path("back")), (0, b"", ""))
-        self.assertEqual(file_sha256(self.path("back")), sha256(data))
-        self.assertEqual(os.stat(self.path("there/source")).st_mode & 0o7777, 0o751)
-        # The agent does not tell modes yet (STAT), so the umask's.
-        self.assertEqual(os.stat(self.path("back")).st_mode & 0o7777, 0o666 & ~UMASK)
-        self.assertEqual(os.listdir(self.path("there")), ["source"])
-
-    def test_several(self):
-        names = [self.write(name, name.encode()) for name in ("a", "b", "c")]
-        os.mkdir(self.path("there"))
-        os.mkdir(self.path("back"))
-        self.assertEqual(self.provium("push", *self.at, *names, self.path("there"))[0], 0)
-        self.assertEqual(self.provium("pull", *self.at, self.path("there/a"), self.path("there/b"),
-                                      self.path("back"))[0], 0)
-        self.assertEqual(sorted(os.listdir(self.path("there"))), ["a", "b", "c"])
-        self.assertEqual(sorted(os.listdir(self.path("back"))), ["a", "b"])
-
-    def test_into_a_directory_that_is_there(self):
-        source = self.write("a", b"a")
-        os.mkdir(self.path("back"))
-        self.assertEqual(self.provium("pull", *self.at, source, self.path("back"))[0], 0)
-        self.assertEqual(os.listdir(self.path("back")), ["a"])
-
-    def test_failures(self):
-        source = self.write("a", b"a")
-        os.mkdir(self.path("directory"))
-        for arguments, told in (
-                (["push", self.path("absent"), self.path("x")], self.path("absent")),
-                (["pull", self.path("absent"), self.path("x")], self.path("absent")),
-                (["push", self.path("directory"), self.path("x")], "is a directory"),
-                (["push", self.path("directory") + "/", self.path("x")], "is a directory"),
-                (["pull", self.path("directory"), self.path("x")], self.path("directory")),
-                (["push", source, self.path("no/such/place")], self.path("no/such/place")),
-                (["pull", source, self.path("no/such/place")], self.path("no/such/place")),
-                (["push", source, self.path("directory")], self.path("directory")),
-                # The first failure ends it.
-                (["pull", source, self.path("absent"), self.path("directory")],
-                 self.path("absent"))):
-            with self.subTest(arguments):
-                self.assert_fails(self.provium(arguments[0], *self.at, *arguments[1:]), 125, told)
-                self.assertFalse(os.path.exists(self.path("x")))
-        self.assertEqual(os.listdir(self.path("directory")), ["a"])
-
-    def test_interrupted_leaves_no_half_file(self):
-        with open(self.path("big"), "wb") as big:
-            big.truncate(4 << 30)
-        os.mkdir(self.path("there"))
-        for command in ("push", "pull"):
-            with self.subTest(command):
-                child = self.start(command, *self.at, self.path("big"), self.path("there/big"))
-                end = time.monotonic() + 10
-                while not os.listdir(self.path("there")) and time.monotonic() < end:
-                    time.sleep(0.01)
-                self.assertTrue(os.listdir(self.path("there")))
-                child.send_signal(signal.SIGINT)
-                self.assertEqual(child.wait(timeout=10), -signal.SIGINT)
-                end = time.monotonic() + 5
-                while os.listdir(self.path("there")) and time.monotonic() < end:
-                    time.sleep(0.01)
-                self.assertEqual(os.listdir(self.path("there")), [])
-
-    def test_progress(self):
-        """On a terminal the figures; elsewhere, above, not a byte."""
-        data = os.urandom(2 << 20)
-        source = self.write("source", data)
-        with terminal() as (ours, theirs):
-            child = self.start("push", *self.at, source, self.path("copy"), stderr=theirs,
-                               preexec_fn=own_terminal(theirs))
-            shown = read_until(ours, lambda data: data.endswith(b"\n"), 10).decode()
-            self.assertEqual(child.wait(timeout=10), 0)
-        self.assertRegex(shown.split("\x1b[K")[-1],
-                         r"\Asource  100%  2\.0 MiB of 2\.0 MiB  [0-9.]+ [KMG]iB/s  in 0:0\d\n\Z")
 
 
 class Info(AgentCase):
