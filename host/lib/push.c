@@ -36,9 +36,11 @@ static int push_file(struct push *push, int fd, unsigned int mode, struct proviu
 					   &options, error) < 0)
 		return -1;
 	do {
-		/* The operation is settled, and gone, only where it has failed. */
-		if (push_room(push, error) < 0)
+		if (push_window(push, error) < 0)
 			return -1;
+		/* It has failed, or one before it, which is then found first. */
+		if (operation->writing.request.state != REQUEST_IN_FLIGHT)
+			return push_drain(push, error);
 		if (source_next(&source, push->chunk, &piece) < 0)
 			return fail_host(push, "read", error);
 		if (file_write_send(&operation->writing, &piece, error) < 0)

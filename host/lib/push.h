@@ -60,8 +60,15 @@ int operation_send(struct push *push, struct operation *operation, const char *w
 						      const Provium__V1__Message *message),
 		   Provium__V1__Message *message, struct provium_error *error);
 
-/* Until another operation, or a chunk of data, may be sent. */
+/* Until another operation may be sent. */
 int push_room(struct push *push, struct provium_error *error);
+
+/*
+ * Until the newest operation, a WRITE_FILE, may send a chunk of data, or has ended. The ends of
+ * others are not looked at meanwhile: what they may still have to ask for would stand behind this
+ * file in the agent, and be waited for in vain.
+ */
+int push_window(struct push *push, struct provium_error *error);
 
 /* Until all operations have ended. */
 int push_drain(struct push *push, struct provium_error *error);

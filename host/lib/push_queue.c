@@ -47,21 +47,34 @@ static bool oldest_ended(const void *arg)
 	       oldest(push)->writing.request.state != REQUEST_IN_FLIGHT;
 }
 
-/* Also where the oldest has ended, so that this is looked at first. */
-static bool has_room(const void *arg)
+static bool window_open(const struct push *push)
 {
-	const struct push *push = arg;
 	const struct operation *operation;
 	uint64_t unwritten = 0;
 
-	if (oldest_ended(push) && push->count > 0)
-		return true;
-	if (push->count >= OPERATIONS_MAX)
-		return false;
 	list_for_each(operation, &push->operations, link)
 		unwritten += file_writing_unwritten(&operation->writing);
 	return unwritten + PROVIUM_CHUNK <= PROVIUM_WRITE_WINDOW &&
 	       connection_queued(push->connection) < PROVIUM_WRITE_WINDOW;
+}
+
+/* Also where the oldest has ended, so that this is looked at first. */
+static bool has_room(const void *arg)
+{
+	const struct push *push = arg;
+
+	return (push->count > 0 && oldest_ended(push)) ||
+	       (push->count < OPERATIONS_MAX && window_open(push));
+}
+
+/* For the newest, whose data are being sent; also where it has ended. */
+static bool may_send(const void *arg)
+{
+	const struct push *push = arg;
+	const struct operation *newest =
+		container_of(push->operations.prev, struct operation, link);
+
+	return newest->writing.request.state != REQUEST_IN_FLIGHT || window_open(push);
 }
 
 /* Takes the ends of the oldest, as far as they have come. */
@@ -90,7 +103,7 @@ static int push_wait(struct push *push, bool (*ready)(const void *arg), struct p
 	const char *path = push->count > 0 ? oldest(push)->path : push->walk.guest.text;
 
 	if (connection_wait(push->connection, ready, push, &push->deadline, "push", error) == 0)
-		return push_settle(push, error);
+		return 0;
 	error_prefix(error, "%s", path);
 	return -1;
 }
@@ -98,16 +111,21 @@ static int push_wait(struct push *push, bool (*ready)(const void *arg), struct p
 int push_room(struct push *push, struct provium_error *error)
 {
 	do {
-		if (push_wait(push, has_room, error) < 0)
+		if (push_wait(push, has_room, error) < 0 || push_settle(push, error) < 0)
 			return -1;
 	} while (!has_room(push));
 	return 0;
 }
 
+int push_window(struct push *push, struct provium_error *error)
+{
+	return push_wait(push, may_send, error);
+}
+
 int push_drain(struct push *push, struct provium_error *error)
 {
 	while (push->count > 0) {
-		if (push_wait(push, oldest_ended, error) < 0)
+		if (push_wait(push, oldest_ended, error) < 0 || push_settle(push, error) < 0)
 			return -1;
 	}
 	return 0;

@@ -307,6 +307,10 @@ static void serve_change(struct fake *agent, const Provium__V1__Message *message
 
 void file_agent_serve(struct fake *agent, const Provium__V1__Message *message)
 {
+	/* An agent would come to it only after the file, for which the host may be waiting. */
+	if (writing.fd >= 0 && message->body_case != PROVIUM__V1__MESSAGE__BODY_WRITE_DATA &&
+	    message->body_case != PROVIUM__V1__MESSAGE__BODY_CANCEL)
+		fake_complain(agent, "message %d comes amid a file", (int)message->body_case);
 	switch (message->body_case) {
 	case PROVIUM__V1__MESSAGE__BODY_STAT:
 		serve_stat(agent, message->stat);
