@@ -464,6 +464,8 @@ static void stuck_script(struct fake *agent)
 START_TEST(test_times_out)
 {
 	make_tree();
+	/* What is queued when the connection is closed is cut anywhere. */
+	fake.lenient = true;
 	connection = fake_connect(&fake, stuck_script);
 	ck_assert_int_eq(copies[_i](connection, at("source"), at("copy"), &exact, 60, &error), -1);
 	check_error(PROVIUM_TIMED_OUT, "timed out after 60 ms");
