@@ -161,7 +161,7 @@ static int send_input(struct provium_connection *connection, const struct proviu
 }
 
 static int send_to_job(struct provium_connection *connection, const void *parsed, char **operands,
-		struct writer *writer, struct provium_error *error)
+		       struct writer *writer, struct provium_error *error)
 {
 	const struct send_options *given = parsed;
 	const struct provium_job_ref ref = job_ref(operands[0]);

@@ -35,21 +35,15 @@ offers()
 	fi
 }
 
-offers '--help,--version,exec,help,info,job,pull,push,run,shell,shim,version' ''
+offers '--help,--version,exec,file,help,info,job,pull,push,run,shell,shim,version' ''
 offers 'pull,push' pu
 offers '' nonsense ''
 
 offers '--kernel,--kill-scope' run --k
-offers '--memory,--merge-stderr,--module,--modules' run --m
-offers '--help,--version,exec,file,help,info,pull,push,run,shim,version' ''
-offers 'pull,push' pu
-offers '' nonsense ''
-
-offers '--kernel' run --k
 offers 'chmod,chown' file ch
 offers '--mode' file mkdir --m
 offers 'readlink,rm' help file r
-offers '--memory,--module,--modules' run --m
+offers '--memory,--merge-stderr,--module,--modules' run --m
 offers '--help' version --
 offers 'auto,kvm,tcg' run --accel ''
 offers 'kvm' run --accel k
@@ -78,8 +72,7 @@ offers 'kernel.img,kernels' push k
 offers 'kernel.img,kernels' push kernel.img k
 offers '--connect' push kernel.img --c
 offers 'kernel.img,kernels' push -- --x k
-offers 'exec,help,info,job,pull,push,run,shell,shim,version' help ''
-offers 'exec,file,help,info,pull,push,run,shim,version' help ''
+offers 'exec,file,help,info,job,pull,push,run,shell,shim,version' help ''
 offers 'run' help r
 offers 'kill,list,output,send,start,wait' help job ''
 offers '' help run ''
