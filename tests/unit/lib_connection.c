@@ -346,11 +346,10 @@ static int call_read(struct provium_exec *exec)
 
 static int call_stat(struct provium_exec *exec)
 {
-	struct deadline deadline = deadline_after(5000);
-	struct file_status status;
+	struct provium_file_status status;
 
 	(void)exec;
-	return file_status(connection, "/x", &deadline, &status, &error);
+	return provium_stat(connection, "/x", true, 5000, &status, &error);
 }
 
 static int call_wait(struct provium_exec *exec)
