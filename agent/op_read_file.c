@@ -2,114 +2,93 @@
  * READ_FILE.
  *
  * A file is read a chunk at a time, straight into the buffer that is sent. What is small is done
- * within the handler. Of anything longer each pass of the loop reads one chunk, and none while the
- * connection is congested, so that a file of any size takes little memory and keeps nobody waiting.
+ * within the handler; of anything longer each step reads one chunk, so that a file of any size
+ * takes little memory.
  *
- * Pipes, terminals and the like are opened non-blocking and awaited.
+ * Pipes, terminals and the like are awaited. Where holes are wanted the file system is asked for
+ * them; one that knows none, and a file that has no place, simply gives its data.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "agent/connection.h"
 #include "agent/fds.h"
+#include "agent/file.h"
 #include "agent/ops.h"
-#include "agent/os.h"
-#include "agent/path.h"
 #include "agent/reply.h"
-#include "agent/session.h"
-#include "agent/turn.h"
 #include "agent/watch.h"
-#include "common/cleanup.h"
+#include "agent/work.h"
 #include "common/util.h"
 
 struct file_read {
-	struct request request;
-	struct task next;
+	struct work work;
+	struct file file;
 	struct watch *watch;
-	int fd;
-	/* Where the next byte stands in the file, and how many are wanted. */
-	uint64_t offset;
+	/* Bytes that are still wanted, holes included. */
 	uint64_t left;
-	uint64_t sent;
+	/* Holes are told; where the data end in which file.offset lies. */
+	bool sparse;
+	uint64_t data_end;
 };
 
-enum read_progress {
-	READ_MORE,
-	/* The file gives nothing now. */
-	READ_WAIT,
-	READ_END,
-	READ_FAILED,
-};
-
-static void file_read_destroy(struct file_read *read)
+static void file_read_release(struct work *work)
 {
-	task_cancel(&read->next);
+	struct file_read *read = container_of(work, struct file_read, work);
+
 	watch_stop(read->watch);
-	close_fd(read->fd);
-	free(read);
+	file_close(&read->file);
 }
 
-/* Fills the buffer as far as the file goes; a file of /proc gives little at a time. */
-static enum read_progress fill(struct file_read *read, struct buffer *buffer, size_t *size)
+/*
+ * The length of the hole at the file's place, 0 where there is none. What follows it, up to
+ * data_end, is data; a hole at the end of the file has nothing behind it yet.
+ */
+static uint64_t find_hole(struct file_read *read)
 {
-	size_t wanted = (size_t)MIN(read->left, (uint64_t)PROVIUM_CHUNK);
+	struct file *file = &read->file;
+	off_t before = lseek(file->fd, 0, SEEK_CUR);
+	off_t at = (off_t)file->offset;
+	off_t data = lseek(file->fd, at, SEEK_DATA);
+	off_t end = -1;
+	uint64_t hole = 0;
 
-	for (*size = 0; *size < wanted;) {
-		ssize_t count = os_read(read->fd, buffer->data + BULK_GAP + *size, wanted - *size);
-
-		if (count < 0)
-			return errno == EAGAIN ? READ_WAIT : READ_FAILED;
-		if (count == 0)
-			return READ_END;
-		*size += (size_t)count;
-	}
-	return *size == read->left ? READ_END : READ_MORE;
-}
-
-static void finish(struct file_read *read, int error)
-{
-	struct session *session = read->request.session;
-	uint32_t id = read->request.id;
-
-	request_end(&read->request);
-	if (error)
-		reply_os_error(session, id, "read", error, "READ_FILE: after %llu bytes",
-			       (unsigned long long)read->sent);
+	if (data >= 0)
+		end = lseek(file->fd, data, SEEK_HOLE);
+	else if (errno == ENXIO)
+		end = data = lseek(file->fd, 0, SEEK_END);
+	/* The file's end, or a file of /proc whose size says nothing: reading will tell. */
+	if (data < at || end < data || end == at)
+		read->sparse = false;
 	else
-		reply_ok_bytes(session, id, read->sent);
-	file_read_destroy(read);
+		hole = MIN((uint64_t)(data - at), read->left);
+	read->data_end = (uint64_t)end;
+	if (before >= 0)
+		(void)lseek(file->fd, file->placed ? before : at + (off_t)hole, SEEK_SET);
+	return hole;
 }
 
-/* Sends a chunk; READ_END and READ_FAILED have freed it. */
-static enum read_progress step(struct file_read *read)
+static void send_hole(struct file_read *read, uint64_t hole)
 {
-	struct session *session = read->request.session;
-	struct buffer *buffer = buffer_pool_take(&session->loop->pool);
-	enum read_progress progress;
-	size_t size;
-	int error;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__FileData data = PROVIUM__V1__FILE_DATA__INIT;
 
-	if (!buffer) {
-		finish(read, ENOMEM);
-		return READ_FAILED;
-	}
-	progress = fill(read, buffer, &size);
-	error = progress == READ_FAILED ? errno : 0;
-	if (size > 0)
-		reply_file_data(session, read->request.id, read->offset, buffer, size);
-	else
-		buffer_pool_give(&session->loop->pool, buffer);
-	read->offset += size;
-	read->sent += size;
-	read->left -= size;
-	if (progress == READ_END || progress == READ_FAILED)
-		finish(read, error);
-	return progress;
+	data.offset = read->file.offset;
+	data.has_hole = true;
+	data.hole = hole;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_FILE_DATA;
+	message.file_data = &data;
+	reply_send(read->work.request.session, read->work.request.id, &message);
+	read->file.offset += hole;
+	read->left -= hole;
 }
 
-static void advance(struct file_read *read);
+/* Only what outlives a step needs to be out of the way. */
+static void keep_open(struct file_read *read)
+{
+	if (!read->file.borrowed)
+		read->file.fd = fd_raise(read->file.fd);
+}
 
 static void on_readable(void *data)
 {
@@ -117,122 +96,113 @@ static void on_readable(void *data)
 
 	watch_stop(read->watch);
 	read->watch = NULL;
-	advance(read);
+	work_run(&read->work);
 }
 
-static void on_next(struct task *task)
+static enum work_progress await(struct file_read *read)
 {
-	advance(container_of(task, struct file_read, next));
+	if (read->watch)
+		return WORK_WAIT;
+	keep_open(read);
+	read->watch = watch_start(read->work.request.session->loop, read->file.fd, WATCH_READABLE,
+				  on_readable, read);
+	if (read->watch)
+		return WORK_WAIT;
+	errno = ENOMEM;
+	return WORK_FAILED;
 }
 
-/* One chunk, and what is to come after it. */
-static void advance(struct file_read *read)
+/* Fills the buffer as far as the file goes; a file of /proc gives little at a time. */
+static enum work_progress fill(struct file_read *read, struct buffer *buffer, size_t *size)
 {
-	struct loop *loop = read->request.session->loop;
+	uint64_t wanted = MIN(read->left, (uint64_t)PROVIUM_CHUNK);
 
-	/* Goes on when that is over. */
-	if (connection_congested(read->request.session->connection))
-		return;
-	switch (step(read)) {
-	case READ_MORE:
-		task_schedule(&read->next, loop);
-		break;
-	case READ_WAIT:
-		read->watch = watch_start(loop, read->fd, WATCH_READABLE, on_readable, read);
-		if (!read->watch)
-			finish(read, ENOMEM);
-		break;
-	case READ_END:
-	case READ_FAILED:
-		break;
+	if (read->sparse)
+		wanted = MIN(wanted, read->data_end - read->file.offset);
+	for (*size = 0; *size < wanted;) {
+		ssize_t count = file_read(&read->file, buffer->data + BULK_GAP + *size,
+					  (size_t)wanted - *size);
+
+		if (count < 0)
+			return errno == EAGAIN ? WORK_WAIT : WORK_FAILED;
+		if (count == 0)
+			return WORK_END;
+		*size += (size_t)count;
 	}
+	return *size == read->left ? WORK_END : WORK_MORE;
 }
 
-static void file_read_resume(struct request *request)
+static enum work_progress read_chunk(struct file_read *read)
 {
-	struct file_read *read = container_of(request, struct file_read, request);
+	struct session *session = read->work.request.session;
+	struct buffer *buffer = buffer_pool_take(&session->loop->pool);
+	uint64_t offset = read->file.offset;
+	enum work_progress progress;
+	size_t size;
+	int error;
 
-	if (!read->watch)
-		task_schedule(&read->next, request->session->loop);
+	if (!buffer) {
+		errno = ENOMEM;
+		return WORK_FAILED;
+	}
+	progress = fill(read, buffer, &size);
+	error = errno;
+	if (size > 0)
+		reply_file_data(session, read->work.request.id, offset, buffer, size);
+	else
+		buffer_pool_give(&session->loop->pool, buffer);
+	read->left -= size;
+	read->work.count += size;
+	errno = error;
+	return progress;
 }
 
-static void file_read_cancel(struct request *request)
+static enum work_progress step(struct work *work)
 {
-	struct file_read *read = container_of(request, struct file_read, request);
+	struct file_read *read = container_of(work, struct file_read, work);
+	enum work_progress progress;
 
-	request_end(request);
-	reply_error(request->session, request->id, ERROR_CANCELLED, NULL, 0,
-		    "READ_FILE: cancelled after %llu bytes", (unsigned long long)read->sent);
-	file_read_destroy(read);
+	if (read->sparse && read->left > 0 && read->file.offset >= read->data_end) {
+		uint64_t hole = find_hole(read);
+
+		if (hole > 0) {
+			send_hole(read, hole);
+			return read->left > 0 ? WORK_MORE : WORK_END;
+		}
+	}
+	progress = read_chunk(read);
+	return progress == WORK_WAIT ? await(read) : progress;
 }
 
-static void file_read_abandon(struct request *request)
-{
-	file_read_destroy(container_of(request, struct file_read, request));
-}
-
-static const struct request_operations file_read_operations = {
-	.cancel = file_read_cancel,
-	.resume = file_read_resume,
-	.abandon = file_read_abandon,
+static const struct work_operations operations = {
+	.step = step,
+	.release = file_read_release,
+	.counts_bytes = true,
 };
 
-/* The opened file at its place. -1: it has been answered. */
-static int open_file(struct session *session, uint32_t id, const Provium__V1__ReadFile *request)
+/* What has failed, with errno; NULL: nothing. */
+static const char *open_file(struct file_read *read, const Provium__V1__ReadFile *request)
 {
-	cleanup_free char *path = path_from_bytes(&request->path);
-	cleanup_close int fd = -1;
+	const char *path = request->has_path ? read->work.subject : NULL;
+	const char *failed = file_open(&read->file, path, request->fd, O_RDONLY);
 
-	if (!path) {
-		reply_error(session, id, ERROR_LIMIT, NULL, 0, "READ_FILE: no memory");
-		return -1;
-	}
-	fd = os_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
-	if (fd < 0) {
-		reply_os_error(session, id, "open", errno, "READ_FILE: \"%.300s\"", path);
-		return -1;
-	}
-	if (request->has_offset && lseek(fd, (off_t)request->offset, SEEK_SET) < 0) {
-		reply_os_error(session, id, "lseek", errno, "READ_FILE: \"%.300s\"", path);
-		return -1;
-	}
-	return steal_fd(&fd);
+	if (!failed && (request->has_fd || request->has_offset))
+		failed = file_seek(&read->file, request->has_offset, request->offset);
+	return failed;
 }
 
 void op_read_file(struct session *session, uint32_t id, const Provium__V1__Message *message)
 {
 	const Provium__V1__ReadFile *request = message->read_file;
-	cleanup_close int fd = open_file(session, id, request);
-	struct file_read *read;
+	struct file_read *read =
+		work_create(session, id, message, &operations, sizeof(*read),
+			    request->has_path ? &request->path : NULL, request->fd);
 
-	if (fd < 0)
+	if (!read)
 		return;
-	read = malloc(sizeof(*read));
-	if (!read) {
-		reply_error(session, id, ERROR_LIMIT, NULL, 0, "READ_FILE: no memory");
-		return;
-	}
-	*read = (struct file_read){
-		.fd = steal_fd(&fd),
-		.offset = request->has_offset ? request->offset : 0,
-		.left = request->has_length ? request->length : UINT64_MAX,
-	};
-	task_init(&read->next, on_next);
-	request_begin(&read->request, session, id, PROVIUM__V1__MESSAGE__BODY_READ_FILE,
-		      &file_read_operations);
-	turn_take(&read->request);
-	/* Only what outlives this call needs to be out of the way. */
-	switch (step(read)) {
-	case READ_MORE:
-		read->fd = fd_raise(read->fd);
-		task_schedule(&read->next, session->loop);
-		break;
-	case READ_WAIT:
-		read->fd = fd_raise(read->fd);
-		advance(read);
-		break;
-	case READ_END:
-	case READ_FAILED:
-		break;
-	}
+	read->work.failed = "read";
+	read->left = request->has_length ? request->length : UINT64_MAX;
+	read->sparse = request->sparse;
+	if (work_start(&read->work, open_file(read, request)))
+		keep_open(read);
 }

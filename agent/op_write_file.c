@@ -2,7 +2,8 @@
  * WRITE_FILE and its WRITE_DATA.
  *
  * Data is written as it comes. Where a file takes none now (a pipe, a terminal) what has come is
- * kept, at most PROVIUM_WRITE_WINDOW bytes, since the host waits for WRITE_ACK beyond that.
+ * kept, at most PROVIUM_WRITE_WINDOW bytes, since the host waits for WRITE_ACK beyond that. A hole
+ * is a step of the place at which the next data is written; one at the end is made by ftruncate.
  *
  * An atomic one writes a file of a random name beside its target and renames it when all is there
  * and on disk; any other end removes it.
@@ -19,6 +20,7 @@
 #include <linux/fs.h>
 
 #include "agent/fds.h"
+#include "agent/file.h"
 #include "agent/log.h"
 #include "agent/ops.h"
 #include "agent/os.h"
@@ -40,12 +42,16 @@
 
 struct file_write {
 	struct request request;
-	int fd;
+	struct file file;
+	/* "fd N" where it has none. */
 	char *path;
 	/* Of an atomic one until it is renamed. */
 	char *temporary;
 	bool exclusive;
+	bool append;
 	bool sync;
+	/* The last that came was a hole: the file may end before it. */
+	bool ends_in_hole;
 	/* Bytes written, and of how many the host has been told. */
 	uint64_t written;
 	uint64_t acked;
@@ -60,8 +66,8 @@ struct file_write {
 static void file_write_destroy(struct file_write *write)
 {
 	watch_stop(write->watch);
-	close_fd(write->fd);
-	if (write->temporary && os_unlink(write->temporary) < 0)
+	file_close(&write->file);
+	if (write->temporary && os_unlinkat(AT_FDCWD, write->temporary, 0) < 0)
 		log_warn("WRITE_FILE: cannot remove %s: %s", write->temporary, strerror(errno));
 	free(write->temporary);
 	free(write->path);
@@ -108,21 +114,30 @@ static const char *put_in_place(struct file_write *write)
 	return NULL;
 }
 
+/* NULL: all is there; otherwise what failed, with errno. */
+static const char *complete(struct file_write *write)
+{
+	int fd = write->file.fd;
+	struct stat status;
+
+	/* Never shorter: others may write to it, too. */
+	if (write->ends_in_hole && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	    (uint64_t)status.st_size < write->file.offset &&
+	    ftruncate(fd, (off_t)write->file.offset) < 0)
+		return "ftruncate";
+	if ((write->sync || write->temporary) && os_fsync(fd) < 0 && errno != EINVAL)
+		return "fsync";
+	/* Some file systems tell only here that the data has found no room. */
+	if (!write->file.borrowed && close(steal_fd(&write->file.fd)) < 0 && errno != EINTR)
+		return "close";
+	return write->temporary ? put_in_place(write) : NULL;
+}
+
 static void finish(struct file_write *write)
 {
 	struct session *session = write->request.session;
-	const char *failed;
+	const char *failed = complete(write);
 
-	if ((write->sync || write->temporary) && os_fsync(write->fd) < 0 && errno != EINVAL) {
-		fail(write, "fsync", errno);
-		return;
-	}
-	/* Some file systems tell only here that the data has found no room. */
-	if (close(steal_fd(&write->fd)) < 0 && errno != EINTR) {
-		fail(write, "close", errno);
-		return;
-	}
-	failed = write->temporary ? put_in_place(write) : NULL;
 	if (failed) {
 		fail(write, failed, errno);
 		return;
@@ -152,7 +167,7 @@ static size_t write_some(struct file_write *write, const uint8_t *data, size_t s
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t count = os_write(write->fd, data + done, size - done);
+		ssize_t count = file_write(&write->file, data + done, size - done);
 
 		/* No file should say 0; one that does would keep us here for ever. */
 		if (count == 0)
@@ -162,7 +177,35 @@ static size_t write_some(struct file_write *write, const uint8_t *data, size_t s
 		done += (size_t)count;
 	}
 	write->written += done;
+	if (done > 0)
+		write->ends_in_hole = false;
 	return done;
+}
+
+/* Steps over a hole. NULL: done; otherwise what failed, with errno. */
+static const char *skip(struct file_write *write, uint64_t hole)
+{
+	struct file *file = &write->file;
+	struct stat status;
+
+	/* What is appended is written at the end, wherever the place is: the end has to move. */
+	if (write->append) {
+		if (fstat(file->fd, &status) < 0)
+			return "fstat";
+		file->offset = (uint64_t)status.st_size;
+	}
+	errno = EFBIG;
+	if (hole > INT64_MAX - file->offset)
+		return "lseek";
+	if (write->append) {
+		if (ftruncate(file->fd, (off_t)(file->offset + hole)) < 0)
+			return "ftruncate";
+	} else if (!file->placed && lseek(file->fd, (off_t)(file->offset + hole), SEEK_SET) < 0) {
+		return "lseek";
+	}
+	file->offset += hole;
+	write->ends_in_hole = !write->append;
+	return NULL;
 }
 
 static void on_writable(void *data)
@@ -194,8 +237,8 @@ static bool keep(struct file_write *write, const uint8_t *data, size_t size)
 	if (!write->pending)
 		write->pending = malloc(PROVIUM_WRITE_WINDOW);
 	if (!write->watch)
-		write->watch = watch_start(write->request.session->loop, write->fd, WATCH_WRITABLE,
-					   on_writable, write);
+		write->watch = watch_start(write->request.session->loop, write->file.fd,
+					   WATCH_WRITABLE, on_writable, write);
 	if (!write->pending || !write->watch) {
 		errno = ENOMEM;
 		return false;
@@ -222,6 +265,7 @@ void op_write_data(struct session *session, uint32_t id, const Provium__V1__Mess
 	struct file_write *write = container_of(session->turn, struct file_write, request);
 	const uint8_t *data = request->data.data;
 	size_t size = request->data.len;
+	const char *failed = NULL;
 	size_t done = 0;
 
 	if (write->last_pending || !is_within_window(write, size)) {
@@ -232,6 +276,12 @@ void op_write_data(struct session *session, uint32_t id, const Provium__V1__Mess
 				    : "WRITE_DATA: more than %u bytes are not acknowledged",
 			    PROVIUM_WRITE_WINDOW);
 		file_write_destroy(write);
+		return;
+	}
+	if (request->hole > 0)
+		failed = skip(write, request->hole);
+	if (failed) {
+		fail(write, failed, errno);
 		return;
 	}
 	if (!write->watch)
@@ -333,14 +383,15 @@ static int check_target(const char *path, const Provium__V1__WriteFile *request)
 	return errno ? -1 : 0;
 }
 
-/* NULL: write->fd is open; otherwise what failed, with errno. */
-static const char *open_target(struct file_write *write, const Provium__V1__WriteFile *request)
+/* NULL: the file at the request's path is open; otherwise what failed, with errno. */
+static const char *open_path(struct file_write *write, const Provium__V1__WriteFile *request)
 {
 	mode_t mode = request->has_mode ? request->mode : DEFAULT_MODE;
 	int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	uid_t uid = request->has_uid ? request->uid : (uid_t)-1;
 	gid_t gid = request->has_gid ? request->gid : (gid_t)-1;
 	bool made = true;
+	int fd;
 
 	if (request->append)
 		flags |= O_APPEND;
@@ -349,33 +400,68 @@ static const char *open_target(struct file_write *write, const Provium__V1__Writ
 	if (request->atomic) {
 		if (check_target(write->path, request) < 0)
 			return "open";
-		write->fd = open_temporary(write, mode & 0700);
+		fd = open_temporary(write, mode & 0700);
 	} else {
-		write->fd =
-			open_or_create(write->path, flags, !request->has_create || request->create,
-				       request->exclusive, mode & 0777, &made);
+		fd = open_or_create(write->path, flags, !request->has_create || request->create,
+				    request->exclusive, mode & 0777, &made);
 	}
-	if (write->fd < 0)
+	if (fd < 0)
 		return "open";
+	write->file.fd = fd_raise(fd);
 	/* The mode last: a change of owner clears the set-user-ID bit (chown(2)). */
-	if ((request->has_uid || request->has_gid) && fchown(write->fd, uid, gid) < 0)
+	if ((request->has_uid || request->has_gid) && fchown(write->file.fd, uid, gid) < 0)
 		return "fchown";
-	if (made && fchmod(write->fd, mode) < 0)
+	if (made && fchmod(write->file.fd, mode) < 0)
 		return "fchmod";
-	if (request->has_offset && lseek(write->fd, (off_t)request->offset, SEEK_SET) < 0)
+	return request->has_offset ? file_seek(&write->file, true, request->offset) : NULL;
+}
+
+/* The same for an fd. */
+static const char *borrow_fd(struct file_write *write, const Provium__V1__WriteFile *request)
+{
+	const char *failed = file_open(&write->file, NULL, request->fd, O_WRONLY);
+
+	if (failed)
+		return failed;
+	if ((request->has_uid || request->has_gid) &&
+	    fchown(request->fd, request->has_uid ? request->uid : (uid_t)-1,
+		   request->has_gid ? request->gid : (gid_t)-1) < 0)
+		return "fchown";
+	if (request->append && write->file.plain && lseek(request->fd, 0, SEEK_END) < 0)
 		return "lseek";
-	return NULL;
+	return file_seek(&write->file, request->has_offset, request->offset);
 }
 
 /* Fields that exclude each other. NULL: nothing is wrong. */
 static const char *check_combination(const Provium__V1__WriteFile *request)
 {
+	if (request->has_fd && (request->exclusive || request->atomic))
+		return "fd excludes exclusive and atomic";
 	if (request->append && request->has_offset)
 		return "append and offset exclude each other";
 	if (request->atomic && (request->append || request->has_offset))
 		return "atomic excludes append and offset";
 	if (request->exclusive && request->has_create && !request->create)
 		return "exclusive needs create";
+	return NULL;
+}
+
+static struct file_write *file_write_create(const Provium__V1__WriteFile *request)
+{
+	struct file_write *write = malloc(sizeof(*write));
+
+	if (!write)
+		return NULL;
+	*write = (struct file_write){
+		.file.fd = -1,
+		.path = file_subject(request->has_path ? &request->path : NULL, request->fd),
+		.exclusive = request->exclusive,
+		.append = request->append && request->has_path,
+		.sync = request->sync,
+	};
+	if (write->path)
+		return write;
+	free(write);
 	return NULL;
 }
 
@@ -389,26 +475,19 @@ void op_write_file(struct session *session, uint32_t id, const Provium__V1__Mess
 		reply_error(session, id, ERROR_INVALID, NULL, 0, "WRITE_FILE: %s", wrong);
 		return;
 	}
-	write = malloc(sizeof(*write));
-	if (write)
-		*write = (struct file_write){
-			.fd = -1,
-			.path = path_from_bytes(&request->path),
-			.exclusive = request->exclusive,
-			.sync = request->sync,
-		};
-	if (!write || !write->path) {
-		free(write);
+	write = file_write_create(request);
+	if (!write) {
 		reply_error(session, id, ERROR_LIMIT, NULL, 0, "WRITE_FILE: no memory");
 		return;
 	}
-	wrong = open_target(write, request);
+	wrong = request->has_fd ? borrow_fd(write, request) : open_path(write, request);
 	if (wrong) {
-		reply_os_error(session, id, wrong, errno, "WRITE_FILE: \"%.300s\"", write->path);
+		/* What the errno means says little here. */
+		reply_os_error(session, id, wrong, errno, "WRITE_FILE: \"%.300s\"%s", write->path,
+			       errno == ENXIO ? " (a FIFO that nobody reads, or no device)" : "");
 		file_write_destroy(write);
 		return;
 	}
-	write->fd = fd_raise(write->fd);
 	request_begin(&write->request, session, id, PROVIUM__V1__MESSAGE__BODY_WRITE_FILE,
 		      &file_write_operations);
 	turn_take(&write->request);

@@ -38,6 +38,16 @@ ssize_t os_write(int fd, const void *data, size_t size)
 	return RETRY(write(fd, data, size));
 }
 
+ssize_t os_pread(int fd, void *data, size_t size, off_t offset)
+{
+	return RETRY(pread(fd, data, size, offset));
+}
+
+ssize_t os_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	return RETRY(pwrite(fd, data, size, offset));
+}
+
 ssize_t os_receive(int fd, void *data, size_t size)
 {
 	return RETRY(recv(fd, data, size, MSG_DONTWAIT));
@@ -53,15 +63,9 @@ int os_fsync(int fd)
 	return RETRY(fsync(fd));
 }
 
-/* musl has no renameat2() before 1.2.6. */
-int os_rename(const char *from, const char *to, unsigned int flags)
+long os_call(long number, long a, long b, long c, long d, long e)
 {
-	return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
-}
-
-int os_unlink(const char *path)
-{
-	return unlink(path);
+	return RETRY(syscall(number, a, b, c, d, e));
 }
 
 int os_openat(int dir, const char *name, int flags)

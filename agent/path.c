@@ -3,16 +3,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *path_from_bytes(const ProtobufCBinaryData *bytes)
+static char *copy(const ProtobufCBinaryData *bytes, size_t slash)
 {
-	size_t slash = bytes->data[0] != '/';
-	char *path = malloc(slash + bytes->len + 1);
+	char *text = malloc(slash + bytes->len + 1);
 
-	if (!path)
+	if (!text)
 		return NULL;
 	if (slash)
-		path[0] = '/';
-	memcpy(path + slash, bytes->data, bytes->len);
-	path[slash + bytes->len] = '\0';
-	return path;
+		text[0] = '/';
+	if (bytes->len > 0)
+		memcpy(text + slash, bytes->data, bytes->len);
+	text[slash + bytes->len] = '\0';
+	return text;
+}
+
+char *path_from_bytes(const ProtobufCBinaryData *bytes)
+{
+	return copy(bytes, bytes->data[0] != '/');
+}
+
+char *string_from_bytes(const ProtobufCBinaryData *bytes)
+{
+	return copy(bytes, 0);
 }

@@ -10,4 +10,7 @@
  */
 char *path_from_bytes(const ProtobufCBinaryData *bytes);
 
+/* The same of what is no path, and may be empty: nothing is put before it. */
+char *string_from_bytes(const ProtobufCBinaryData *bytes);
+
 #endif

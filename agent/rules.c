@@ -18,6 +18,11 @@
 #define WRITE_FILE Provium__V1__WriteFile
 #define WRITE_DATA Provium__V1__WriteData
 
+/* One of a path and an fd. */
+#define PATH_OR_FD(type)                                                                  \
+	FIELD(type, path, FIELD_BYTES, FIELD_ONE_OF | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0), \
+		FIELD(type, fd, FIELD_I32, FIELD_ONE_OF, 0)
+
 #define MAX_OFFSET ((uint64_t)INT64_MAX)
 #define MAX_MODE   07777
 /* The kernel's _NSIG. */
@@ -143,16 +148,14 @@ static const struct field_rule signal_fields[] = {
 };
 
 static const struct field_rule read_file_fields[] = {
-	FIELD(READ_FILE, fd, FIELD_I32, FIELD_UNSERVED, 0),
-	FIELD(READ_FILE, path, FIELD_BYTES, FIELD_REQUIRED | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
+	PATH_OR_FD(READ_FILE),
 	FIELD(READ_FILE, offset, FIELD_U64, 0, MAX_OFFSET),
 	FIELD(READ_FILE, length, FIELD_U64, 0, 0),
-	FIELD(READ_FILE, sparse, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD(READ_FILE, sparse, FIELD_BOOL, 0, 0),
 };
 
 static const struct field_rule write_file_fields[] = {
-	FIELD(WRITE_FILE, fd, FIELD_I32, FIELD_UNSERVED, 0),
-	FIELD(WRITE_FILE, path, FIELD_BYTES, FIELD_REQUIRED | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
+	PATH_OR_FD(WRITE_FILE),
 	FIELD(WRITE_FILE, mode, FIELD_U32, 0, MAX_MODE),
 	FIELD(WRITE_FILE, uid, FIELD_U32, 0, 0),
 	FIELD(WRITE_FILE, gid, FIELD_U32, 0, 0),
@@ -166,7 +169,7 @@ static const struct field_rule write_file_fields[] = {
 
 static const struct field_rule write_data_fields[] = {
 	FIELD(WRITE_DATA, data, FIELD_BYTES, 0, PROVIUM_WRITE_WINDOW),
-	FIELD(WRITE_DATA, hole, FIELD_U64, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD(WRITE_DATA, hole, FIELD_U64, 0, MAX_OFFSET),
 	FIELD(WRITE_DATA, last, FIELD_BOOL, 0, 0),
 };
 

@@ -11,9 +11,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/stat.h>
 
 #include "agent/log.h"
 #include "agent/os.h"
@@ -85,18 +90,72 @@ int os_fsync(int fd)
 	return 0;
 }
 
-int os_rename(const char *from, const char *to, unsigned int flags)
+ssize_t os_pread(int fd, void *data, size_t size, off_t offset)
 {
-	(void)from;
-	(void)to;
-	(void)flags;
+	return pread(fd, data, size, offset);
+}
+
+ssize_t os_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	(void)fd;
+	(void)data;
+	(void)size;
+	(void)offset;
+	errno = ENOSPC;
+	return -1;
+}
+
+/* Files of ours are in memory and take seals; the fds of everything else are not to be had. */
+static long stat_file(int fd, const char *name, struct statx *status)
+{
+	if (!name[0] && fcntl(fd, F_GET_SEALS) < 0) {
+		errno = EBADF;
+		return -1;
+	}
+	memset(status, 0, sizeof(*status));
+	status->stx_mode = S_IFREG;
+	status->stx_ino = name[0] ? strlen(name) : 9;
 	return 0;
 }
 
-int os_unlink(const char *path)
+/* A directory holds one entry for each time that it is asked, and the end comes at random. */
+static long list_directory(char *entries)
 {
-	(void)path;
-	return 0;
+	static const char one[24] = "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\30\0\4name";
+	static unsigned int count;
+
+	if (++count % 3 == 0)
+		return 0;
+	memcpy(entries, one, sizeof(one));
+	return sizeof(one);
+}
+
+/* No name is touched, and nothing is looked at but what is ours. */
+long os_call(long number, long a, long b, long c, long d, long e)
+{
+	static unsigned int count;
+
+	switch (number) {
+	case SYS_statx:
+		return stat_file((int)a, (const char *)b, (struct statx *)e);
+	case SYS_openat2:
+		return os_open("directory", 0, 0);
+	case SYS_getdents64:
+		return list_directory((char *)b);
+	case SYS_unlinkat:
+		errno = ENOTEMPTY;
+		return ++count % 2 ? 0 : -1;
+	case SYS_inotify_init1:
+		return inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	case SYS_inotify_add_watch:
+		return 1;
+	case SYS_readlinkat:
+		memset((void *)c, '/', (size_t)d);
+		return d;
+	default:
+		errno = ENOSYS;
+		return a == AT_FDCWD ? 0 : -1;
+	}
 }
 
 int os_openat(int dir, const char *name, int flags)

@@ -308,10 +308,19 @@ class Write(AgentCase):
         self.assertEqual(client.wait(request).body.bytes, len(data))
         os.close(reader)
 
-    def test_holes_are_not_served(self):
+    def test_holes(self):
         client = self.connect()
-        request = client.write_file(self.file(), [b"x", 4096, b"y"])
-        self.assert_error(request, pb.ERROR_UNSUPPORTED)
+        request = client.write_file(self.file(), [b"x", 1 << 20, b"y"])
+        self.assertEqual((request.kind, request.body.bytes), ("ok", 2))
+        self.assertEqual(content(self.file()), b"x" + bytes(1 << 20) + b"y")
+        request = client.call("read_file", path=self.file(), sparse=True)
+        self.assertEqual(request.kind, "ok")
+        told = bytearray()
+        for message in request.stream:
+            self.assertEqual(message.file_data.offset, len(told))
+            told += message.file_data.data or bytes(message.file_data.hole)
+        self.assertEqual(told, content(self.file()))
+        self.assertLess(request.body.bytes, 1 << 20)
 
     def test_links(self):
         client = self.connect()

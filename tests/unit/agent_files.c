@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
@@ -16,6 +18,33 @@ void files_start(void)
 {
 	agent_start_connected();
 	snprintf(file_path, sizeof(file_path), "%s", test_path("file"));
+}
+
+static bool mounted;
+
+void files_start_mounted(void)
+{
+	/* Before there is a second thread: mounts are those of a thread otherwise. */
+	mounted =
+		unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	files_start();
+	ck_assert_int_eq(mkdir(test_path("mount"), 0755), 0);
+	if (mounted)
+		mounted = mount("none", test_path("mount"), "tmpfs", 0, "size=256k") == 0;
+	if (!mounted)
+		fprintf(stderr, "skipped: mounting is not permitted\n");
+}
+
+void files_stop_mounted(void)
+{
+	if (mounted)
+		ck_assert_int_eq(umount2(test_path("mount"), MNT_DETACH), 0);
+	agent_stop_connected();
+}
+
+bool is_mounted(void)
+{
+	return mounted;
 }
 
 static uint8_t pattern_at(uint64_t offset)
@@ -76,6 +105,26 @@ unsigned int count_files(void)
 	return count;
 }
 
+uint32_t send_body(struct client *to, int code, const void *body)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	/* The members of the union are pointers alike. */
+	message.body_case = (Provium__V1__Message__BodyCase)code;
+	message.exec = (Provium__V1__Exec *)(uintptr_t)body;
+	return client_send(to, &message);
+}
+
+void expect_done(int code, const void *body)
+{
+	client_expect_ok(&client, send_body(&client, code, body));
+}
+
+void expect_refused(int code, const void *body, int os_errno)
+{
+	client_expect_os_error(&client, send_body(&client, code, body), os_errno, "");
+}
+
 const Provium__V1__ReadFile plain_read = PROVIUM__V1__READ_FILE__INIT;
 
 uint32_t send_read(struct client *to, const char *name, const Provium__V1__ReadFile *options)
@@ -128,7 +177,7 @@ uint32_t send_write(const char *name, const Provium__V1__WriteFile *options)
 	return client_send(&client, &message);
 }
 
-void send_data(uint32_t id, const void *data, size_t size, bool last)
+void send_hole(uint32_t id, uint64_t hole, const void *data, size_t size, bool last)
 {
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	Provium__V1__WriteData body = PROVIUM__V1__WRITE_DATA__INIT;
@@ -137,11 +186,18 @@ void send_data(uint32_t id, const void *data, size_t size, bool last)
 	message.id = id;
 	message.body_case = BODY(WRITE_DATA);
 	message.write_data = &body;
+	body.has_hole = hole > 0;
+	body.hole = hole;
 	body.has_data = size > 0;
 	body.data = (ProtobufCBinaryData){ size, (uint8_t *)(uintptr_t)data };
 	body.has_last = last;
 	body.last = last;
 	client_send(&client, &message);
+}
+
+void send_data(uint32_t id, const void *data, size_t size, bool last)
+{
+	send_hole(id, 0, data, size, last);
 }
 
 void send_pattern(uint32_t id, uint64_t offset, uint64_t size, size_t piece)

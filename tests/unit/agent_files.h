@@ -28,6 +28,24 @@ unsigned int count_files(void);
 extern const Provium__V1__ReadFile plain_read;
 extern const Provium__V1__WriteFile plain_write;
 
+/* Sets an optional field of a body. */
+#define SET(body, field, to) ((body).has_##field = true, (body).field = (to))
+
+/* Sends a request with this body. */
+uint32_t send_body(struct client *to, int code, const void *body);
+
+/* The same to `client`, and OK or this errno must be the answer. */
+void expect_done(int code, const void *body);
+void expect_refused(int code, const void *body, int os_errno);
+
+/*
+ * As files_start, with mounts of the test's own, and at test_path("mount") a tmpfs of 256 KiB,
+ * which files_stop_mounted takes away. False from is_mounted: it is not permitted.
+ */
+void files_start_mounted(void);
+void files_stop_mounted(void);
+bool is_mounted(void);
+
 uint32_t send_read(struct client *to, const char *name, const Provium__V1__ReadFile *options);
 
 /* FILE_DATA that holds the pattern, from this offset on, and then OK. Returns how much it was. */
@@ -36,6 +54,7 @@ uint64_t expect_pattern(struct client *from, uint32_t id, uint64_t offset);
 /* To and from `client`. */
 uint32_t send_write(const char *name, const Provium__V1__WriteFile *options);
 void send_data(uint32_t id, const void *data, size_t size, bool last);
+void send_hole(uint32_t id, uint64_t hole, const void *data, size_t size, bool last);
 /* Sends the pattern as a host does: no more than the window beyond what has been acknowledged. */
 void send_pattern(uint32_t id, uint64_t offset, uint64_t size, size_t piece);
 /* WRITE_ACKs, then OK with so many bytes. */

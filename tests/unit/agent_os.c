@@ -22,6 +22,9 @@ struct script {
 	unsigned int after;
 	unsigned int times;
 	size_t most;
+	/* NULL: nothing. */
+	void (*run)(void);
+	unsigned int run_after;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -34,6 +37,14 @@ void os_fail(enum os_call call, int error, unsigned int after, unsigned int time
 	scripts[call].error = error;
 	scripts[call].after = after;
 	scripts[call].times = times;
+	pthread_mutex_unlock(&lock);
+}
+
+void os_before(enum os_call call, unsigned int after, void (*run)(void))
+{
+	pthread_mutex_lock(&lock);
+	scripts[call].run = run;
+	scripts[call].run_after = after;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -57,9 +68,14 @@ unsigned int os_failures_left(enum os_call call)
 static bool fails(enum os_call call)
 {
 	struct script *script = &scripts[call];
+	void (*run)(void) = NULL;
 	bool failed = false;
 
 	pthread_mutex_lock(&lock);
+	if (script->run && script->run_after-- == 0) {
+		run = script->run;
+		script->run = NULL;
+	}
 	if (script->times > 0 && script->after > 0) {
 		script->after--;
 	} else if (script->times > 0) {
@@ -68,6 +84,8 @@ static bool fails(enum os_call call)
 		failed = true;
 	}
 	pthread_mutex_unlock(&lock);
+	if (run)
+		run();
 	return failed;
 }
 
@@ -118,6 +136,16 @@ ssize_t os_write(int fd, const void *data, size_t size)
 	return fails(OS_WRITE) ? -1 : write(fd, data, shortened(OS_WRITE, size));
 }
 
+ssize_t os_pread(int fd, void *data, size_t size, off_t offset)
+{
+	return fails(OS_READ) ? -1 : pread(fd, data, shortened(OS_READ, size), offset);
+}
+
+ssize_t os_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	return fails(OS_WRITE) ? -1 : pwrite(fd, data, shortened(OS_WRITE, size), offset);
+}
+
 ssize_t os_receive(int fd, void *data, size_t size)
 {
 	return fails(OS_RECEIVE) ? -1 : recv(fd, data, shortened(OS_RECEIVE, size), MSG_DONTWAIT);
@@ -140,16 +168,36 @@ int os_fsync(int fd)
 	return fails(OS_FSYNC) ? -1 : fsync(fd);
 }
 
-int os_rename(const char *from, const char *to, unsigned int flags)
+/* OS_CALLS: one that does not fail. */
+static enum os_call call_of(long number)
 {
-	if (fails(OS_RENAME))
-		return -1;
-	return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+	switch (number) {
+	case SYS_renameat2:
+		return OS_RENAME;
+	case SYS_unlinkat:
+		return OS_UNLINK;
+	case SYS_statx:
+		return OS_STATX;
+	case SYS_openat2:
+		return OS_OPENAT2;
+	case SYS_getdents64:
+		return OS_LIST;
+	case SYS_fchmodat:
+		return OS_CHMOD;
+	case SYS_inotify_init1:
+		return OS_INOTIFY;
+	case SYS_inotify_add_watch:
+		return OS_WATCH;
+	default:
+		return OS_CALLS;
+	}
 }
 
-int os_unlink(const char *path)
+long os_call(long number, long a, long b, long c, long d, long e)
 {
-	return unlink(path);
+	enum os_call call = call_of(number);
+
+	return call < OS_CALLS && fails(call) ? -1 : syscall(number, a, b, c, d, e);
 }
 
 int os_openat(int dir, const char *name, int flags)

@@ -15,7 +15,15 @@ enum os_call {
 	OS_RECEIVE,
 	OS_SEND,
 	OS_FSYNC,
+	/* Of os_call. */
 	OS_RENAME,
+	OS_UNLINK,
+	OS_STATX,
+	OS_OPENAT2,
+	OS_LIST,
+	OS_CHMOD,
+	OS_INOTIFY,
+	OS_WATCH,
 	OS_CLONE,
 	OS_OPENAT,
 	OS_DETACHED,
@@ -24,6 +32,9 @@ enum os_call {
 
 /* Lets the call fail so many times, after so many more that succeed. */
 void os_fail(enum os_call call, int error, unsigned int after, unsigned int times);
+
+/* Runs the function in the server's thread, once, just before the call after so many more. */
+void os_before(enum os_call call, unsigned int after, void (*run)(void));
 
 /* READ, WRITE, RECEIVE and SEND transfer at most so many bytes at a time; 0: no limit. */
 void os_shorten(enum os_call call, size_t most);

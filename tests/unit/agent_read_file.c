@@ -97,19 +97,14 @@ START_TEST(read_failures)
 	client_expect_error(&client, send_read(&client, file_path, &options), CODE(INVALID),
 			    "offset: 9223372036854775808 is out of range");
 	options = plain_read;
-	options.has_sparse = true;
-	options.sparse = true;
-	client_expect_error(&client, send_read(&client, file_path, &options), CODE(UNSUPPORTED),
-			    "sparse: is not served");
-	options = plain_read;
 	options.has_fd = true;
-	client_expect_error(&client, send_read(&client, file_path, &options), CODE(UNSUPPORTED),
-			    "fd: is not served");
+	client_expect_error(&client, send_read(&client, file_path, &options), CODE(INVALID),
+			    "exactly one of path and fd must be there, not several");
 
 	message.body_case = BODY(READ_FILE);
 	message.read_file = &body;
 	client_expect_error(&client, client_send(&client, &message), CODE(INVALID),
-			    "path: is absent");
+			    "exactly one of path and fd must be there, not none");
 	message.has_id = false;
 	body.has_path = true;
 	body.path = BYTES("/tmp/a\0b");

@@ -243,7 +243,8 @@ START_TEST(write_failures)
 			    "needs create");
 	options = plain_write;
 	options.has_fd = true;
-	client_expect_error(&client, send_write(file_path, &options), CODE(UNSUPPORTED), "fd");
+	client_expect_error(&client, send_write(file_path, &options), CODE(INVALID),
+			    "exactly one of path and fd");
 }
 END_TEST
 
@@ -268,23 +269,6 @@ START_TEST(write_past_the_window)
 	send_data(id, data, PROVIUM_WRITE_WINDOW + 1, false);
 	client_expect_error(&client, id, CODE(LIMIT), "WRITE_DATA: data");
 	send_data(id, data, 10, true);
-	client_ping(&client);
-}
-END_TEST
-
-START_TEST(write_holes)
-{
-	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-	Provium__V1__WriteData body = PROVIUM__V1__WRITE_DATA__INIT;
-
-	message.has_id = true;
-	message.id = send_write(file_path, &plain_write);
-	message.body_case = BODY(WRITE_DATA);
-	message.write_data = &body;
-	body.has_hole = true;
-	body.hole = 5;
-	client_send(&client, &message);
-	client_expect_error(&client, message.id, CODE(UNSUPPORTED), "WRITE_DATA: hole");
 	client_ping(&client);
 }
 END_TEST
@@ -447,7 +431,6 @@ static Suite *write_file_suite(void)
 	tcase_add_test(tcase, write_failures);
 	tcase_add_test(tcase, write_without_room);
 	tcase_add_test(tcase, write_past_the_window);
-	tcase_add_test(tcase, write_holes);
 	tcase_add_test(tcase, stray_data);
 	tcase_add_test(tcase, write_fifo);
 	tcase_add_test(tcase, write_fifo_past_the_window);
