@@ -39,6 +39,21 @@ HANDLER(op_read_file);
 HANDLER(op_write_file);
 HANDLER(op_write_data);
 
+/* op_stat.c, op_list_dir.c, op_remove.c */
+HANDLER(op_stat);
+HANDLER(op_list_dir);
+HANDLER(op_remove);
+
+/* op_path.c */
+HANDLER(op_mkdir);
+HANDLER(op_rename);
+HANDLER(op_symlink);
+HANDLER(op_readlink);
+HANDLER(op_chmod);
+HANDLER(op_chown);
+HANDLER(op_mount);
+HANDLER(op_umount);
+
 #undef HANDLER
 
 #endif

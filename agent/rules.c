@@ -18,24 +18,32 @@
 #define WRITE_FILE Provium__V1__WriteFile
 #define WRITE_DATA Provium__V1__WriteData
 
-/* One of a path and an fd. */
+/* A path that must be there; one of a path and an fd. */
+#define PATH(type, field) \
+	FIELD(type, field, FIELD_BYTES, FIELD_REQUIRED | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0)
 #define PATH_OR_FD(type)                                                                  \
 	FIELD(type, path, FIELD_BYTES, FIELD_ONE_OF | FIELD_NO_NUL | FIELD_NOT_EMPTY, 0), \
 		FIELD(type, fd, FIELD_I32, FIELD_ONE_OF, 0)
 
-#define MAX_OFFSET ((uint64_t)INT64_MAX)
-#define MAX_MODE   07777
+#define MAX_OFFSET     ((uint64_t)INT64_MAX)
+#define MAX_MODE       07777
 /* The kernel's _NSIG. */
-#define MAX_SIGNAL 64
+#define MAX_SIGNAL     64
 /* The greatest number is none: "unchanged", to setresuid(2). */
-#define MAX_ID     (UINT32_MAX - 1)
+#define MAX_ID         (UINT32_MAX - 1)
 /* NGROUPS_MAX of the kernel. */
-#define MAX_GROUPS 65536
+#define MAX_GROUPS     65536
 /* RLIM_NLIMITS of the kernel, on every architecture. */
-#define MAX_RLIMIT (MAX_RLIMITS - 1)
+#define MAX_RLIMIT     (MAX_RLIMITS - 1)
 /* The kernel's struct winsize. */
 #define MAX_WINDOW UINT16_MAX
 #define MAX_TERM   255
+#define MAX_WINDOW     UINT16_MAX
+#define MAX_TERM       255
+/* struct winsize holds no more. */
+#define MAX_SIZE       UINT16_MAX
+/* The kernel takes a page, and the string's end is in it. */
+#define MAX_MOUNT_DATA 4095
 
 static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
@@ -173,6 +181,67 @@ static const struct field_rule write_data_fields[] = {
 	FIELD(WRITE_DATA, last, FIELD_BOOL, 0, 0),
 };
 
+static const struct field_rule stat_fields[] = {
+	PATH_OR_FD(Provium__V1__Stat),
+	FIELD(Provium__V1__Stat, follow, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule list_dir_fields[] = {
+	PATH(Provium__V1__ListDir, path),
+};
+
+static const struct field_rule mkdir_fields[] = {
+	PATH(Provium__V1__Mkdir, path),
+	FIELD(Provium__V1__Mkdir, mode, FIELD_U32, 0, MAX_MODE),
+	FIELD(Provium__V1__Mkdir, parents, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule remove_fields[] = {
+	PATH(Provium__V1__Remove, path),
+	FIELD(Provium__V1__Remove, recursive, FIELD_BOOL, 0, 0),
+	FIELD(Provium__V1__Remove, missing_ok, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule rename_fields[] = {
+	PATH(Provium__V1__Rename, old_path),
+	PATH(Provium__V1__Rename, new_path),
+	FIELD(Provium__V1__Rename, flags, FIELD_U32, 0, 0),
+};
+
+static const struct field_rule symlink_fields[] = {
+	PATH(Provium__V1__Symlink, target),
+	PATH(Provium__V1__Symlink, path),
+};
+
+static const struct field_rule readlink_fields[] = {
+	PATH(Provium__V1__Readlink, path),
+};
+
+static const struct field_rule chmod_fields[] = {
+	PATH(Provium__V1__Chmod, path),
+	FIELD(Provium__V1__Chmod, mode, FIELD_U32, FIELD_REQUIRED, MAX_MODE),
+};
+
+static const struct field_rule chown_fields[] = {
+	PATH(Provium__V1__Chown, path),
+	FIELD(Provium__V1__Chown, uid, FIELD_U32, 0, 0),
+	FIELD(Provium__V1__Chown, gid, FIELD_U32, 0, 0),
+	FIELD(Provium__V1__Chown, follow, FIELD_BOOL, 0, 0),
+};
+
+static const struct field_rule mount_fields[] = {
+	FIELD(Provium__V1__Mount, source, FIELD_BYTES, FIELD_NO_NUL, 0),
+	PATH(Provium__V1__Mount, target),
+	FIELD(Provium__V1__Mount, fstype, FIELD_BYTES, FIELD_NO_NUL, 0),
+	FIELD(Provium__V1__Mount, flags, FIELD_U64, 0, 0),
+	FIELD(Provium__V1__Mount, data, FIELD_BYTES, FIELD_NO_NUL, MAX_MOUNT_DATA),
+};
+
+static const struct field_rule umount_fields[] = {
+	PATH(Provium__V1__Umount, target),
+	FIELD(Provium__V1__Umount, flags, FIELD_U32, 0, 0),
+};
+
 #define FIELDS(array) .fields = FIELD_SET(array)
 #define CODE(name)    PROVIUM__V1__MESSAGE__BODY_##name
 
@@ -203,17 +272,19 @@ static const struct message_rule rules[] = {
 			       .lasts = true, .cancellable = true },
 	[CODE(WRITE_DATA)] = { "WRITE_DATA", op_write_data, FIELDS(write_data_fields),
 			       .in_turn = true, .continues = CODE(WRITE_FILE) },
-	[CODE(STAT)] = { "STAT" },
-	[CODE(LIST_DIR)] = { "LIST_DIR" },
-	[CODE(MKDIR)] = { "MKDIR" },
-	[CODE(REMOVE)] = { "REMOVE" },
-	[CODE(RENAME)] = { "RENAME" },
-	[CODE(SYMLINK)] = { "SYMLINK" },
-	[CODE(READLINK)] = { "READLINK" },
-	[CODE(CHMOD)] = { "CHMOD" },
-	[CODE(CHOWN)] = { "CHOWN" },
-	[CODE(MOUNT)] = { "MOUNT" },
-	[CODE(UMOUNT)] = { "UMOUNT" },
+	[CODE(STAT)] = { "STAT", op_stat, FIELDS(stat_fields), .in_turn = true },
+	[CODE(LIST_DIR)] = { "LIST_DIR", op_list_dir, FIELDS(list_dir_fields), .in_turn = true,
+			     .lasts = true, .cancellable = true },
+	[CODE(MKDIR)] = { "MKDIR", op_mkdir, FIELDS(mkdir_fields), .in_turn = true },
+	[CODE(REMOVE)] = { "REMOVE", op_remove, FIELDS(remove_fields), .in_turn = true,
+			   .lasts = true, .cancellable = true },
+	[CODE(RENAME)] = { "RENAME", op_rename, FIELDS(rename_fields), .in_turn = true },
+	[CODE(SYMLINK)] = { "SYMLINK", op_symlink, FIELDS(symlink_fields), .in_turn = true },
+	[CODE(READLINK)] = { "READLINK", op_readlink, FIELDS(readlink_fields), .in_turn = true },
+	[CODE(CHMOD)] = { "CHMOD", op_chmod, FIELDS(chmod_fields), .in_turn = true },
+	[CODE(CHOWN)] = { "CHOWN", op_chown, FIELDS(chown_fields), .in_turn = true },
+	[CODE(MOUNT)] = { "MOUNT", op_mount, FIELDS(mount_fields), .in_turn = true },
+	[CODE(UMOUNT)] = { "UMOUNT", op_umount, FIELDS(umount_fields), .in_turn = true },
 	[CODE(TAIL)] = { "TAIL" },
 	[CODE(READ_MEMORY)] = { "READ_MEMORY" },
 	[CODE(WORKER_LIST)] = { "WORKER_LIST" },

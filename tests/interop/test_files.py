@@ -386,6 +386,83 @@ class Atomic(AgentCase):
                           pb.ERROR_OS, "EISDIR")
 
 
+class Names(AgentCase):
+    def done(self, body, **fields):
+        request = self.connect().call(body, **fields)
+        self.assertEqual(request.kind, "ok", request.final)
+
+    def refused(self, errno_name, body, **fields):
+        self.assert_error(self.connect().call(body, **fields), pb.ERROR_OS, errno_name)
+
+    def test_stat(self):
+        put(self.file(), b"data")
+        os.symlink(self.file(), self.file("link"))
+        for follow, expected in ((True, os.stat), (False, os.lstat)):
+            result = self.connect().call("stat", path=self.file("link"), follow=follow).body
+            status = expected(self.file("link"))
+            self.assertEqual((result.mode, result.ino, result.size, result.nlink, result.mtime_ns),
+                             (status.st_mode, status.st_ino, status.st_size, status.st_nlink,
+                              status.st_mtime_ns))
+            self.assertEqual(os.makedev(result.dev_major, result.dev_minor), status.st_dev)
+        self.refused("EBADF", "stat", fd=400)
+        self.refused("ENOENT", "stat", path=b"/no/such")
+
+    def test_list(self):
+        names = {b"%d" % number for number in range(1000)}
+        for name in names:
+            put(self.file(name.decode()), b"")
+        request = self.connect().call("list_dir", path=self.files.encode())
+        self.assertEqual(request.kind, "ok")
+        listed = [entry for message in request.stream for entry in message.dir_entries.entries]
+        self.assertEqual({entry.name for entry in listed}, names)
+        self.assertEqual(len(listed), len(names))
+        for entry in listed:
+            self.assertEqual(entry.type, 8)
+            self.assertEqual(entry.ino, os.stat(os.path.join(self.files.encode(),
+                                                             entry.name)).st_ino)
+
+    def test_make_and_remove(self):
+        deep = self.file("a/b/c")
+        self.refused("ENOENT", "mkdir", path=deep)
+        self.done("mkdir", path=deep, parents=True, mode=0o750)
+        self.assertEqual(stat.S_IMODE(os.stat(deep).st_mode), 0o750)
+        self.refused("ENOTEMPTY", "remove", path=self.file("a"))
+        os.symlink("/etc", self.file("a/b/link"))
+        self.done("remove", path=self.file("a"), recursive=True)
+        self.assertFalse(os.path.exists(self.file("a")))
+        self.refused("ENOENT", "remove", path=self.file("a"), recursive=True)
+        self.done("remove", path=self.file("a"), missing_ok=True)
+
+    def test_deep(self):
+        """Deeper than the directories that are held open."""
+        os.makedirs(self.file("/".join(["d"] * 100)))
+        self.done("remove", path=self.file("d"), recursive=True)
+        self.assertEqual(os.listdir(self.files), [])
+
+    def test_names(self):
+        put(self.file(), b"data")
+        self.done("chmod", path=self.file(), mode=0o4710)
+        self.assertEqual(stat.S_IMODE(os.stat(self.file()).st_mode), 0o4710)
+        self.done("rename", old_path=self.file(), new_path=self.file("new"))
+        self.done("symlink", target=b"new", path=self.file("link"))
+        self.refused("EEXIST", "rename", old_path=self.file("new"), new_path=self.file("link"),
+                     flags=1)
+        request = self.connect().call("readlink", path=self.file("link"))
+        self.assertEqual(request.body.target, b"new")
+        self.refused("EINVAL", "readlink", path=self.file("new"))
+        if os.geteuid() == 0:
+            self.done("chown", path=self.file("link"), gid=5678, follow=False)
+            self.assertEqual(os.lstat(self.file("link")).st_gid, 5678)
+            self.assertEqual(os.stat(self.file("link")).st_gid, 0)
+
+    def test_mount(self):
+        """Refused both: this is not the agent's machine."""
+        self.refused("ENODEV" if os.geteuid() == 0 else "EPERM", "mount",
+                     target=self.files.encode(), fstype=b"no-such-type")
+        self.refused("EINVAL" if os.geteuid() == 0 else "EPERM", "umount",
+                     target=self.files.encode())
+
+
 class Order(AgentCase):
     def test_all_in_one_write(self):
         """WRITE_FILE, its data, READ_FILE and again, without waiting for anything."""
