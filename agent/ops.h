@@ -39,10 +39,11 @@ HANDLER(op_read_file);
 HANDLER(op_write_file);
 HANDLER(op_write_data);
 
-/* op_stat.c, op_list_dir.c, op_remove.c */
+/* op_stat.c, op_list_dir.c, op_remove.c, op_tail.c */
 HANDLER(op_stat);
 HANDLER(op_list_dir);
 HANDLER(op_remove);
+HANDLER(op_tail);
 
 /* op_path.c */
 HANDLER(op_mkdir);

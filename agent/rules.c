@@ -242,6 +242,12 @@ static const struct field_rule umount_fields[] = {
 	FIELD(Provium__V1__Umount, flags, FIELD_U32, 0, 0),
 };
 
+static const struct field_rule tail_fields[] = {
+	PATH_OR_FD(Provium__V1__Tail),
+	FIELD(Provium__V1__Tail, start, FIELD_ENUM, 0, PROVIUM__V1__TAIL__START__OFFSET),
+	FIELD(Provium__V1__Tail, offset, FIELD_U64, 0, MAX_OFFSET),
+};
+
 #define FIELDS(array) .fields = FIELD_SET(array)
 #define CODE(name)    PROVIUM__V1__MESSAGE__BODY_##name
 
@@ -285,7 +291,8 @@ static const struct message_rule rules[] = {
 	[CODE(CHOWN)] = { "CHOWN", op_chown, FIELDS(chown_fields), .in_turn = true },
 	[CODE(MOUNT)] = { "MOUNT", op_mount, FIELDS(mount_fields), .in_turn = true },
 	[CODE(UMOUNT)] = { "UMOUNT", op_umount, FIELDS(umount_fields), .in_turn = true },
-	[CODE(TAIL)] = { "TAIL" },
+	[CODE(TAIL)] = { "TAIL", op_tail, FIELDS(tail_fields), .in_turn = true, .lasts = true,
+			 .cancellable = true },
 	[CODE(READ_MEMORY)] = { "READ_MEMORY" },
 	[CODE(WORKER_LIST)] = { "WORKER_LIST" },
 	[CODE(WORKER_KILL)] = { "WORKER_KILL" },

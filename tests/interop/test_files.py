@@ -463,6 +463,37 @@ class Names(AgentCase):
                      target=self.files.encode())
 
 
+class Tail(AgentCase):
+    def append(self, data):
+        with open(self.file(), "ab") as file:
+            file.write(data)
+
+    def test_follows(self):
+        client = self.connect()
+        self.append(b"old")
+        tail = client.start("tail", path=self.file(), start=pb.Tail.BEGINNING)
+        client.run(lambda: tail.data == b"old")
+        self.append(b", new")
+        client.run(lambda: tail.data == b"old, new")
+        os.truncate(self.file(), 0)
+        client.run(lambda: tail.stream[-1].file_data.event == pb.TAIL_TRUNCATED)
+        os.rename(self.file(), self.file("old"))
+        self.append(b"!")
+        client.run(lambda: tail.data == b"old, new!")
+        self.assertEqual(tail.stream[-2].file_data.event, pb.TAIL_ROTATED)
+        self.assertEqual(client.call("cancel", request=tail.id).kind, "ok")
+        self.assertEqual(tail.body.bytes, 9)
+
+    def test_waits_for_no_turn(self):
+        client = self.connect()
+        self.append(b"x")
+        tail = client.start("tail", path=self.file())
+        self.assertEqual(client.call("read_file", path=self.file()).data, b"x")
+        self.assertIsNone(tail.final)
+        client.call("cancel", request=tail.id)
+        self.assertEqual(tail.kind, "ok")
+
+
 class Order(AgentCase):
     def test_all_in_one_write(self):
         """WRITE_FILE, its data, READ_FILE and again, without waiting for anything."""

@@ -118,6 +118,55 @@ static void add_read(uint32_t id, const char *path)
 	add(id, &message);
 }
 
+static void add_body(uint32_t id, int code, void *body)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	/* The members of the union are pointers alike. */
+	message.body_case = (Provium__V1__Message__BodyCase)code;
+	message.exec = body;
+	add(id, &message);
+}
+
+/* A directory that is made, filled, listed, followed and removed. */
+static void add_names(uint32_t id, const char *directory, const char *inside, const char *file)
+{
+	Provium__V1__Mkdir mkdir_body = PROVIUM__V1__MKDIR__INIT;
+	Provium__V1__Symlink symlink_body = PROVIUM__V1__SYMLINK__INIT;
+	Provium__V1__Readlink readlink_body = PROVIUM__V1__READLINK__INIT;
+	Provium__V1__ListDir list = PROVIUM__V1__LIST_DIR__INIT;
+	Provium__V1__Stat query = PROVIUM__V1__STAT__INIT;
+	Provium__V1__Tail tail = PROVIUM__V1__TAIL__INIT;
+	Provium__V1__Rename rename_body = PROVIUM__V1__RENAME__INIT;
+	Provium__V1__Remove removal = PROVIUM__V1__REMOVE__INIT;
+	Provium__V1__Mount mount = PROVIUM__V1__MOUNT__INIT;
+
+	mkdir_body.has_path = list.has_path = query.has_path = removal.has_path = true;
+	mkdir_body.path = list.path = query.path = removal.path = bytes(directory);
+	mkdir_body.has_parents = removal.has_recursive = true;
+	mkdir_body.parents = removal.recursive = true;
+	symlink_body.has_path = readlink_body.has_path = symlink_body.has_target = true;
+	symlink_body.path = readlink_body.path = bytes(inside);
+	symlink_body.target = bytes("target");
+	rename_body.has_old_path = rename_body.has_new_path = true;
+	rename_body.old_path = rename_body.new_path = bytes(inside);
+	tail.has_path = true;
+	tail.path = bytes(file);
+	mount.has_source = mount.has_target = mount.has_fstype = mount.has_data = true;
+	mount.target = bytes(directory);
+	mount.source = mount.fstype = mount.data = bytes("no-such-type");
+
+	add_body(id++, BODY(MKDIR), &mkdir_body);
+	add_body(id++, BODY(SYMLINK), &symlink_body);
+	add_body(id++, BODY(READLINK), &readlink_body);
+	add_body(id++, BODY(RENAME), &rename_body);
+	add_body(id++, BODY(STAT), &query);
+	add_body(id++, BODY(LIST_DIR), &list);
+	add_body(id++, BODY(TAIL), &tail);
+	add_body(id++, BODY(MOUNT), &mount);
+	add_body(id++, BODY(REMOVE), &removal);
+}
+
 static void add_ping(uint32_t id)
 {
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
@@ -158,7 +207,7 @@ static bool serve(void)
 
 START_TEST(each_allocation)
 {
-	char directory[128], file[160], fifo[160];
+	char directory[128], file[160], fifo[160], inner[160], inside[168];
 	const char *base = getenv("TMPDIR");
 	size_t failures = 0, served = 0;
 
@@ -167,6 +216,8 @@ START_TEST(each_allocation)
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	snprintf(file, sizeof(file), "%s/file", directory);
 	snprintf(fifo, sizeof(fifo), "%s/fifo", directory);
+	snprintf(inner, sizeof(inner), "%s/inner", directory);
+	snprintf(inside, sizeof(inside), "%s/inside", inner);
 	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
 
 	add_ping(1);
@@ -177,6 +228,7 @@ START_TEST(each_allocation)
 	add_write(6, file, true, true);
 	add_write(7, file, false, true);
 	add_read(8, file);
+	add_names(20, inner, inside, file);
 	/* The one behind has to wait. */
 	add_write(9, file, false, false);
 	add_read(10, file);
