@@ -44,9 +44,7 @@ enum {
 	FIELD_DEFAULT_0 = 1 << 5,
 };
 
-/* Names within, not pointed to: in a program that is relocated at its start a pointer costs 32
- * bytes.
- */
+/* Names within, not pointed to: most are shorter than a pointer and its text. */
 struct field_rule {
 	char name[18];
 	uint8_t type;

@@ -36,12 +36,8 @@
 /* RLIM_NLIMITS of the kernel, on every architecture. */
 #define MAX_RLIMIT     (MAX_RLIMITS - 1)
 /* The kernel's struct winsize. */
-#define MAX_WINDOW UINT16_MAX
-#define MAX_TERM   255
 #define MAX_WINDOW     UINT16_MAX
 #define MAX_TERM       255
-/* struct winsize holds no more. */
-#define MAX_SIZE       UINT16_MAX
 /* The kernel takes a page, and the string's end is in it. */
 #define MAX_MOUNT_DATA 4095
 
