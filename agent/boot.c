@@ -127,9 +127,14 @@ static void open_modules(void)
 	}
 }
 
-/* One that fails leaves the others to be tried: which of them matters shows when we listen. */
-static void load_modules(void)
+/*
+ * One that fails leaves the others to be tried: which of them matters shows when we listen. Returns
+ * how many nanoseconds it took; 0: there were none.
+ */
+static uint64_t load_modules(void)
 {
+	uint64_t start = monotonic_ns();
+
 	for (unsigned int i = 0; i < modules.count; i++) {
 		if (syscall(SYS_finit_module, modules.open[i].fd, "", 0) < 0 && errno != EEXIST) {
 			log_error("module %s: %m", modules.open[i].name);
@@ -139,6 +144,7 @@ static void load_modules(void)
 		}
 		close_fd(modules.open[i].fd);
 	}
+	return modules.count > 0 ? monotonic_ns() - start : 0;
 }
 
 /* Whether a transport to the host has a device. True where the kernel does not tell. */
@@ -237,7 +243,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	power_init(fds->sysrq);
 	log_debug("all files are open");
 	protect_from_oom_killer(fds->proc, config);
-	load_modules();
+	config->modules_ns = load_modules();
 	config->proc_fd = fds->proc;
 	config->dev_fd = fds->dev;
 	config->power = power_set;

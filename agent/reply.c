@@ -96,6 +96,8 @@ void reply_ready(struct session *session, uint32_t id)
 	ready.init_started_ns = config->init_started_ns;
 	ready.has_listening_ns = config->listening_ns != 0;
 	ready.listening_ns = config->listening_ns;
+	ready.has_modules_ns = config->modules_ns != 0;
+	ready.modules_ns = config->modules_ns;
 
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_READY;
 	message.ready = &ready;

@@ -56,6 +56,8 @@ struct server_config {
 	/* CLOCK_BOOTTIME, nanoseconds; 0: unknown. */
 	uint64_t init_started_ns;
 	uint64_t listening_ns;
+	/* Nanoseconds in the loading of modules; 0: there were none. */
+	uint64_t modules_ns;
 
 	/* RLIMIT_NOFILE as it was found at the start: what commands get. */
 	bool restore_nofile;

@@ -125,6 +125,7 @@ static void take_ready(struct provium_connection *connection, const Provium__V1_
 	agent->restarts = ready->restarts;
 	agent->init_started_ns = ready->init_started_ns;
 	agent->listening_ns = ready->listening_ns;
+	agent->modules_ns = ready->modules_ns;
 	connection->max_frame = MIN(ready->max_frame, PROVIUM_MAX_FRAME);
 	for (size_t i = 0; i < ready->n_requests; i++) {
 		uint32_t code = ready->requests[i];

@@ -30,7 +30,7 @@ START_TEST(ready_comes_first)
 	ck_assert_int_eq(ready->pid, getpid());
 	ck_assert_uint_eq(ready->max_frame, PROVIUM_MAX_FRAME);
 	ck_assert(!ready->has_restarts && !ready->restart_reason && !ready->init_error);
-	ck_assert(!ready->has_init_started_ns && !ready->has_listening_ns);
+	ck_assert(!ready->has_init_started_ns && !ready->has_listening_ns && !ready->has_modules_ns);
 	client_close(&other);
 }
 END_TEST
@@ -45,6 +45,7 @@ START_TEST(ready_tells_the_configuration)
 	agent_config.init_error = ENOENT;
 	agent_config.init_started_ns = 5;
 	agent_config.listening_ns = 6;
+	agent_config.modules_ns = 7;
 	agent_start();
 	client_connect_silent(&client);
 	ready = client_expect(&client, BODY(READY))->ready;
@@ -55,6 +56,7 @@ START_TEST(ready_tells_the_configuration)
 	ck_assert_int_eq(ready->init_error->os_errno, ENOENT);
 	ck_assert_uint_eq(ready->init_started_ns, 5);
 	ck_assert_uint_eq(ready->listening_ns, 6);
+	ck_assert_uint_eq(ready->modules_ns, 7);
 	agent_stop_connected();
 }
 END_TEST

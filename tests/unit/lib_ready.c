@@ -42,6 +42,8 @@ static void full_ready_script(struct fake *agent)
 	ready.init_started_ns = 111;
 	ready.has_listening_ns = true;
 	ready.listening_ns = 222;
+	ready.has_modules_ns = true;
+	ready.modules_ns = 333;
 	ready.n_requests = ARRAY_SIZE(requests);
 	ready.requests = requests;
 	fake_send(agent, &message);
@@ -67,6 +69,7 @@ START_TEST(test_ready)
 	ck_assert_int_eq(agent->init_error_errno, ENOENT);
 	ck_assert_uint_eq(agent->init_started_ns, 111);
 	ck_assert_uint_eq(agent->listening_ns, 222);
+	ck_assert_uint_eq(agent->modules_ns, 333);
 	ck_assert(connection_serves(connection, 1));
 	ck_assert(connection_serves(connection, 24));
 	ck_assert(connection_serves(connection, 127));

@@ -30,6 +30,7 @@ START_TEST(test_wrapper_as_init)
 	ck_assert_str_eq(agent->init_error_path, "");
 	ck_assert_uint_eq(agent->init_started_ns, 0);
 	ck_assert_uint_gt(agent->listening_ns, 0);
+	ck_assert_uint_gt(agent->modules_ns, 0);
 	ck_assert_uint_eq(agent->restarts, 0);
 
 	machine_expect(connection, "tr '\\0' ' ' < /proc/1/cmdline", "/provium-wrapper ");

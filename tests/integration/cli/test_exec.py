@@ -13,7 +13,7 @@ import termios
 import time
 
 import tap
-from provium import Case, marked_processes, own_terminal, read_until, sha256, terminal
+from provium import Case, marked_processes, own_terminal, read_until, terminal
 
 AGENT = os.environ["PROVIUM_AGENT"]
 
