@@ -10,8 +10,9 @@ from client import Client
 
 
 class Jobs(AgentCase):
-    def start(self, client, command, **fields):
-        request = client.call("exec_async", command={"shell": command}, **fields)
+    def start(self, client, command, stdin_kind=pb.STDIN_NONE, **fields):
+        request = client.call("exec_async",
+                              command={"shell": command, "stdin_kind": stdin_kind}, **fields)
         self.assertEqual(request.kind, "job_started", request.final)
         return request.body
 
@@ -40,12 +41,12 @@ class Jobs(AgentCase):
 
     def test_outlives_its_connection(self):
         with Client(self.path) as first:
-            started = self.start(first, b"read -r line; echo $line; exit 3", name=b"long")
+            started = self.start(first, b"read -r line; exit 3", pb.STDIN_STREAM, name=b"long")
         with Client(self.path) as second:
             self.assertTrue(self.entry(second, started.job).running)
             self.assertTrue(is_running(started.pid))
+            second.write_stdin({"job_name": b"long"}, b"line\n")
             request = second.call("job_wait", ref={"name": b"long"})
-            # Standard input is /dev/null.
             self.assertEqual(self.assert_result(request).result.exit_code, 3)
 
     def test_list(self):

@@ -33,6 +33,8 @@ class AgentCase(Case):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.01)
         self.at = ["--connect", f"agent-unix:{self.socket}"]
+        # Who answers is there, and the process that watches it.
+        self.assertEqual(self.provium("info", *self.at)[0], 0)
         self.idle = len(marked_processes())
 
     def stop_agent(self):
@@ -334,15 +336,6 @@ class Signals(AgentCase):
 class Terminal(AgentCase):
     """On a terminal of the agent's; what is asked of the host's is test_terminal.py's."""
 
-    def setUp(self):
-        super().setUp()
-        with terminal() as (ours, theirs):
-            child = self.begin(ours, theirs, "exec", "-t", "--", "true")
-            if child.wait(timeout=20) == 125:
-                self.shown(ours, b"provium: ")
-                self.shown(ours, b"not served")
-                self.skipTest("this agent serves no terminals")
-
     def begin(self, ours, theirs, *arguments):
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
         child = self.start(arguments[0], *self.at, *arguments[1:], stdin=theirs, stdout=theirs,
@@ -397,11 +390,6 @@ class Terminal(AgentCase):
 
 
 class Jobs(AgentCase):
-    def setUp(self):
-        super().setUp()
-        if "not served" in self.job("list")[2]:
-            self.skipTest("this agent serves no jobs")
-
     def job(self, command, *arguments, **keywords):
         return self.provium("job", command, *self.at, *arguments, **keywords)
 
