@@ -62,7 +62,7 @@ void file_agent_entries(struct fake *agent, uint32_t id, const char *const *name
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	Provium__V1__DirEntries entries = PROVIUM__V1__DIR_ENTRIES__INIT;
 	Provium__V1__DirEntry *list = calloc(count + 1, sizeof(*list));
-	Provium__V1__DirEntry **pointers = calloc(count + 1, sizeof(*pointers));
+	Provium__V1__DirEntry **pointers = calloc(count + 1, sizeof(Provium__V1__DirEntry *));
 
 	fake_check(agent, list && pointers);
 	for (size_t i = 0; i < count; i++) {

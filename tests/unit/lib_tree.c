@@ -224,7 +224,7 @@ static const copy_fn copies[] = { provium_push, provium_pull };
 
 START_TEST(test_whole)
 {
-	uint64_t bytes = sizeof(noise) + KIB(256) + 10 + 4 + 10 * (299 * 300 / 2);
+	uint64_t bytes = sizeof(noise) + KIB(256) + 10 + 4 + UINT64_C(10) * (299 * 300 / 2);
 
 	make_tree();
 	connection = fake_connect(&fake, file_agent_script);

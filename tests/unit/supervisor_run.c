@@ -317,7 +317,7 @@ START_TEST(idle)
 {
 	static const enum act script[] = { STAY };
 	struct report report;
-	unsigned long before, after;
+	unsigned long before = 0, after = 0;
 
 	start(script, ARRAY_SIZE(script), true);
 	report = next_report();
@@ -329,12 +329,14 @@ START_TEST(idle)
 
 		snprintf(path, sizeof(path), "/proc/%d/status", (int)supervisor);
 		status = fopen(path, "re");
+		ck_assert_ptr_nonnull(status);
 		while (fgets(line, sizeof(line), status))
 			sscanf(line, "voluntary_ctxt_switches: %lu", count);
 		fclose(status);
 		if (pass == 0)
 			poll(NULL, 0, 1000);
 	}
+	ck_assert_uint_gt(before, 0);
 	ck_assert_uint_eq(before, after);
 	stop(SIGTERM, report.pid);
 }

@@ -360,7 +360,9 @@ class Terminal(AgentCase):
             fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
             os.write(ours, b"while ! stty size | grep -q 132; do sleep 0.1; done; stty size\r")
             self.shown(ours, b"50 132\r\nready> ")
-            os.write(ours, b"echo be''gun; sleep 1000\r")
+            # The signal may come as soon as this is shown: then the shell itself is not in the
+            # foreground any more.
+            os.write(ours, b"sh -c 'echo be\"\"gun; exec sleep 1000'\r")
             self.shown(ours, b"begun\r\n")
             os.write(ours, b"\x03")
             self.shown(ours, b"ready> ")

@@ -98,14 +98,14 @@ class Shell(Case):
             person.wait_line("it was secret")
             self.assertNotIn("Password: secret", person.lines())
         with self.subTest("Ctrl-C"):
-            person.type("clear; sh -c 'echo begins; exec sleep 1000'; echo \"ends $?\"\r")
-            person.wait_line("begins")
+            person.type("clear; sh -c 'echo sleeps; exec sleep 1000'; echo \"ends $?\"\r")
+            person.wait_line("sleeps")
             person.wait(self.has_prompt, "no prompt", key="\x03")
             person.type("echo \"status $?\"\r")
             person.wait_line("status 130")
         with self.subTest("Ctrl-Z"):
-            person.type("clear; sh -c 'echo begins; exec sleep 1000'\r")
-            person.wait_line("begins")
+            person.type("clear; sh -c 'echo stays; exec sleep 1000'\r")
+            person.wait_line("stays")
             person.wait(lambda lines: any("Stopped" in line for line in lines), "nothing stopped",
                         key="\x1a")
             person.type("clear; jobs | wc -l; kill %1; fg; echo \"woken $?\"\r")
