@@ -117,7 +117,8 @@ struct provium_agent {
 	/* CLOCK_BOOTTIME of the guest, nanoseconds; 0 where it is not known. */
 	uint64_t init_started_ns;
 	uint64_t listening_ns;
-	/* How long the kernel took to load the shim's modules, nanoseconds; 0 if there were none. */
+	/* How long the kernel took to load the shim's modules, nanoseconds; 0 if there were none.
+	 */
 	uint64_t modules_ns;
 };
 
