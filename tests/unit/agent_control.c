@@ -30,7 +30,8 @@ START_TEST(ready_comes_first)
 	ck_assert_int_eq(ready->pid, getpid());
 	ck_assert_uint_eq(ready->max_frame, PROVIUM_MAX_FRAME);
 	ck_assert(!ready->has_restarts && !ready->restart_reason && !ready->init_error);
-	ck_assert(!ready->has_init_started_ns && !ready->has_listening_ns && !ready->has_modules_ns);
+	ck_assert(!ready->has_init_started_ns && !ready->has_listening_ns &&
+		  !ready->has_modules_ns);
 	client_close(&other);
 }
 END_TEST
