@@ -44,7 +44,7 @@ class AgentCase(Case):
 
     def assert_command_ended(self):
         """Nothing is left of a command but the agent itself."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while len(marked_processes()) > self.idle and time.monotonic() < end:
             time.sleep(0.01)
         self.assertEqual(len(marked_processes()), self.idle, marked_processes())
