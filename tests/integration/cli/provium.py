@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import termios
@@ -149,6 +150,9 @@ def terminal():
 def own_terminal(fd):
     """For preexec_fn: a session of its own, with fd as its terminal and standard error."""
     def prepare():
+        # Who started the tests in the background of a script had these ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
         os.setsid()
         fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
     return prepare
