@@ -1,4 +1,4 @@
-/* The handlers of messages; the table in dispatch.c names them. */
+/* The handlers of messages; the table in rules.c names them. */
 #ifndef AGENT_OPS_H
 #define AGENT_OPS_H
 

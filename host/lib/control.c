@@ -25,20 +25,13 @@ enum request_verdict control_take_stdin(struct request *request,
 	return REQUEST_FINAL;
 }
 
-enum request_verdict control_take_ok(struct request *request, const Provium__V1__Message *message)
-{
-	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_OK)
-		return request_unexpected(request, message);
-	return REQUEST_FINAL;
-}
-
 int control_signal(struct provium_connection *connection, Provium__V1__Target *target,
 		   const char *subject, int signal, bool group, const struct deadline *deadline,
 		   struct provium_error *error)
 {
 	struct request request = { .what = "signal",
 				   .subject = subject,
-				   .on_message = control_take_ok };
+				   .on_message = request_take_ok };
 	Provium__V1__Signal body = PROVIUM__V1__SIGNAL__INIT;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 
@@ -61,7 +54,7 @@ int control_resize(struct provium_connection *connection, Provium__V1__Target *t
 {
 	struct request request = { .what = "resize",
 				   .subject = subject,
-				   .on_message = control_take_ok };
+				   .on_message = request_take_ok };
 	Provium__V1__Resize body = PROVIUM__V1__RESIZE__INIT;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 

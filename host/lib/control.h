@@ -15,9 +15,6 @@ void control_fill_stdin(Provium__V1__Stdin *body, Provium__V1__Target *target, c
 enum request_verdict control_take_stdin(struct request *request,
 					const Provium__V1__Message *message, size_t size);
 
-/* Takes OK: for on_message. */
-enum request_verdict control_take_ok(struct request *request, const Provium__V1__Message *message);
-
 /* subject: what the target is, for messages. */
 int control_signal(struct provium_connection *connection, Provium__V1__Target *target,
 		   const char *subject, int signal, bool group, const struct deadline *deadline,

@@ -61,11 +61,6 @@ static int check_options(const struct provium_exec_options *options, struct prov
 	return check_terminal(options, error);
 }
 
-ProtobufCBinaryData bytes_field(const char *text)
-{
-	return (ProtobufCBinaryData){ .len = strlen(text), .data = (uint8_t *)text };
-}
-
 static int no_memory(struct provium_error *error)
 {
 	return error_set(error, PROVIUM_HOST, ENOMEM, "exec");
@@ -83,7 +78,7 @@ static int list_field(const char *const *list, ProtobufCBinaryData **field, size
 	if (!*field)
 		return no_memory(error);
 	for (size_t i = 0; i < n; i++)
-		(*field)[i] = bytes_field(list[i]);
+		(*field)[i] = bytes_of(list[i]);
 	*count = n;
 	return 0;
 }
@@ -139,7 +134,7 @@ static void fill_terminal(struct exec_body *body, const struct provium_exec_opti
 	body->pty.cols = options->cols;
 	if (options->term) {
 		body->pty.has_term = true;
-		body->pty.term = bytes_field(options->term);
+		body->pty.term = bytes_of(options->term);
 	}
 	body->message.pty = &body->pty;
 }
@@ -160,13 +155,13 @@ static void fill_scalars(Provium__V1__Exec *message, const struct provium_exec_o
 {
 	if (options->shell) {
 		message->has_shell = true;
-		message->shell = bytes_field(options->shell);
+		message->shell = bytes_of(options->shell);
 	}
 	message->has_clear_env = options->clear_env;
 	message->clear_env = options->clear_env;
 	if (options->cwd) {
 		message->has_cwd = true;
-		message->cwd = bytes_field(options->cwd);
+		message->cwd = bytes_of(options->cwd);
 	}
 	message->has_merge_stderr = options->merge_stderr;
 	message->merge_stderr = options->merge_stderr;

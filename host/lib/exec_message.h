@@ -25,9 +25,6 @@ void exec_body_finish(struct exec_body *body);
 /* The program's name or the shell's line, for messages. */
 const char *exec_subject(const struct provium_exec_options *options);
 
-/* Text as a field of bytes. */
-ProtobufCBinaryData bytes_field(const char *text);
-
 /* -1: the agent broke the protocol with it (request_broken). */
 int exec_result_take(struct request *request, const Provium__V1__ExecResult *message,
 		     struct provium_exec_result *result);

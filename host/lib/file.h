@@ -20,11 +20,6 @@ struct file_target {
 	char text[16];
 };
 
-static inline ProtobufCBinaryData bytes_of(const char *text)
-{
-	return (ProtobufCBinaryData){ .len = strlen(text), .data = (uint8_t *)text };
-}
-
 /* Either path (not NULL) or, with has_fd, fd. target must live as long as what is made of it. */
 int file_target(struct file_target *target, const char *path, bool has_fd, int fd,
 		struct provium_error *error);
@@ -100,8 +95,5 @@ int file_readlink(struct provium_connection *connection, const char *path,
 
 /* What a link says, out of READLINK_RESULT: for free(3). NULL: it broke the protocol, or memory. */
 char *file_link_take(struct request *request, const Provium__V1__ReadlinkResult *result);
-
-/* For requests whose final reply is OK. */
-enum request_verdict file_take_ok(struct request *request, const Provium__V1__Message *message);
 
 #endif

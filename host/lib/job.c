@@ -25,9 +25,9 @@ int job_name_init(struct job_name *name, const struct provium_job_ref *ref, cons
 	if (!*ref->name)
 		return error_set(error, PROVIUM_INVALID, 0, "%s: the job's name is empty", what);
 	name->ref.ref_case = PROVIUM__V1__JOB_REF__REF_NAME;
-	name->ref.name = bytes_field(ref->name);
+	name->ref.name = bytes_of(ref->name);
 	name->target.target_case = PROVIUM__V1__TARGET__TARGET_JOB_NAME;
-	name->target.job_name = bytes_field(ref->name);
+	name->target.job_name = bytes_of(ref->name);
 	snprintf(name->subject, sizeof(name->subject), "job \"%s\"", ref->name);
 	return 0;
 }
@@ -74,7 +74,7 @@ int provium_job_start(struct provium_connection *connection,
 	body.command = &command_body.message;
 	if (options && options->name) {
 		body.has_name = true;
-		body.name = bytes_field(options->name);
+		body.name = bytes_of(options->name);
 	}
 	if (options && options->keep > 0) {
 		body.has_keep = true;

@@ -4,19 +4,12 @@
 
 #include "host/lib/file.h"
 
-enum request_verdict file_take_ok(struct request *request, const Provium__V1__Message *message)
-{
-	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_OK)
-		return request_unexpected(request, message);
-	return REQUEST_FINAL;
-}
-
 /* what is done to path, by a message whose body is set. */
 static int call_ok(struct provium_connection *connection, const char *what, const char *path,
 		   Provium__V1__Message *message, int timeout_ms, struct provium_error *error)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
-	struct request request = { .what = what, .subject = path, .on_message = file_take_ok };
+	struct request request = { .what = what, .subject = path, .on_message = request_take_ok };
 
 	return request_call(connection, &request, message, &deadline, error);
 }

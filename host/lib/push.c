@@ -118,7 +118,7 @@ static int push_link(struct push *push, const char *name, struct provium_error *
 	body.path = bytes_of(operation->path);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYMLINK;
 	message.symlink = &body;
-	return operation_send(push, operation, "symlink", file_take_ok, &message, error);
+	return operation_send(push, operation, "symlink", request_take_ok, &message, error);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -191,7 +191,7 @@ static int make_directory(struct push *push, unsigned int mode, bool *later,
 	body.mode = mode | 0700;
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_MKDIR;
 	message.mkdir = &body;
-	if (operation_send(push, operation, "mkdir", file_take_ok, &message, error) < 0)
+	if (operation_send(push, operation, "mkdir", request_take_ok, &message, error) < 0)
 		return -1;
 	if (!plain && push_drain(push, error) < 0)
 		return -1;
@@ -278,7 +278,7 @@ static int push_mode(struct push *push, unsigned int mode, struct provium_error 
 	body.mode = mode;
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_CHMOD;
 	message.chmod = &body;
-	return operation_send(push, operation, "chmod", file_take_ok, &message, error);
+	return operation_send(push, operation, "chmod", request_take_ok, &message, error);
 }
 
 static int push_leave(struct push *push, struct provium_error *error)

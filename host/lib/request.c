@@ -243,3 +243,10 @@ void request_fail_all(struct provium_connection *connection)
 		}
 	}
 }
+
+enum request_verdict request_take_ok(struct request *request, const Provium__V1__Message *message)
+{
+	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_OK)
+		return request_unexpected(request, message);
+	return REQUEST_FINAL;
+}

@@ -2,6 +2,8 @@
 #ifndef LIB_REQUEST_H
 #define LIB_REQUEST_H
 
+#include <string.h>
+
 #include "host/lib/connection.h"
 
 enum request_state {
@@ -84,6 +86,15 @@ enum request_verdict request_broken(struct request *request, const char *fmt, ..
 /* A message of a kind that this request does not expect. */
 enum request_verdict request_unexpected(struct request *request,
 					const Provium__V1__Message *message);
+
+/* For on_message of requests whose final reply is OK. */
+enum request_verdict request_take_ok(struct request *request, const Provium__V1__Message *message);
+
+/* Text as a field of bytes. */
+static inline ProtobufCBinaryData bytes_of(const char *text)
+{
+	return (ProtobufCBinaryData){ .len = strlen(text), .data = (uint8_t *)text };
+}
 
 /* For connection.c: hands a message to its request. */
 void request_dispatch(struct provium_connection *connection, const Provium__V1__Message *message);
