@@ -46,7 +46,7 @@ struct connection_ops {
 	ssize_t (*read)(struct connection *connection, const struct iovec *iov, unsigned int count);
 	ssize_t (*write)(struct connection *connection, const struct iovec *iov,
 			 unsigned int count);
-	/* As shutdown(2). */
+	/* As shutdown(2); what is still to be read is dropped by SHUT_RD. */
 	void (*shutdown)(struct connection *connection, int how);
 	/* From now on these shall lead to mux_readable() and mux_writable(). */
 	void (*watch)(struct connection *connection, bool readable, bool writable);

@@ -60,14 +60,17 @@ static struct stream *stream_of(struct connection *connection)
 }
 
 /*
- * Ends both directions and reads what is left: a Unix socket that is closed with unread data gives
- * its peer an error after what was sent to it, and not the end of file, which it is.
+ * Ends reading, and with SHUT_RDWR both directions, and drops what is left to read, which would be
+ * in the way: a Unix socket that is closed with unread data gives its peer an error after what was
+ * sent to it, and not the end of file, which it is; and a peer that waits in poll(2) until it can
+ * write is not woken while its socket is full (unix_poll() in the kernel's net/unix/af_unix.c).
  */
-static void discard_input(int fd)
+static void discard_input(int fd, int how)
 {
 	char bytes[16384];
 
-	shutdown(fd, SHUT_RDWR);
+	/* It fails only where the other end is gone, which is noticed elsewhere. */
+	shutdown(fd, how);
 	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
 		;
 }
@@ -80,7 +83,7 @@ static void stream_close(struct stream *stream)
 	ev_io_stop(loop, &stream->writer);
 	ev_timer_stop(loop, &stream->timer);
 	if (stream->fd >= 0)
-		discard_input(stream->fd);
+		discard_input(stream->fd, SHUT_RDWR);
 	/* Closing takes it out of the hangup set. */
 	stream->fd = close_fd(stream->fd);
 }
@@ -355,8 +358,12 @@ static ssize_t stream_write(struct connection *connection, const struct iovec *i
 
 static void stream_shutdown(struct connection *connection, int how)
 {
-	/* It fails only where the other end is gone, which is noticed elsewhere. */
-	shutdown(stream_of(connection)->fd, how);
+	int fd = stream_of(connection)->fd;
+
+	if (how == SHUT_WR)
+		shutdown(fd, how);
+	else
+		discard_input(fd, how);
 }
 
 static void watcher_set(struct ev_loop *loop, ev_io *watcher, bool wanted)

@@ -263,6 +263,32 @@ START_TEST(guest_ends_its_receiving)
 }
 END_TEST
 
+static bool client_writable(struct machine *unused, void *context)
+{
+	const struct client *client = context;
+	struct pollfd poller = { .fd = client->fd, .events = POLLOUT };
+
+	(void)unused;
+	return poll(&poller, 1, 0) > 0 && poller.revents & POLLOUT;
+}
+
+START_TEST(waiting_writer_learns_that_the_guest_ends_its_receiving)
+{
+	/* Whoever waits in poll(2) with its socket full writes only when it is told that it can. */
+	struct client client = open_client(GUEST_STALL);
+
+	client_send(&client, UINT64_MAX);
+	machine_idle(&machine, 50);
+	client_send(&client, UINT64_MAX);
+	ck_assert(!client_writable(&machine, &client));
+	guest_send(&machine.guest, &machine.guest.peers[0], VIRTIO_VSOCK_OP_SHUTDOWN, RCV);
+	machine_run(&machine, client_writable, &client);
+	ck_assert(client_deaf(&machine, &client));
+	client_close(&client);
+	await_ends(1);
+}
+END_TEST
+
 START_TEST(host_hangs_up_after_half_closing)
 {
 	/* Nothing is read or written any more, and yet the guest has to hear of it. */
@@ -534,6 +560,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, guest_half_closes);
 	tcase_add_test(tcase, end_of_file_although_data_were_not_taken);
 	tcase_add_test(tcase, guest_ends_its_receiving);
+	tcase_add_test(tcase, waiting_writer_learns_that_the_guest_ends_its_receiving);
 	tcase_add_test(tcase, host_hangs_up_after_half_closing);
 	tcase_add_test(tcase, guest_that_does_not_read);
 	tcase_add_test(tcase, host_that_does_not_read);
