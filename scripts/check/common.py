@@ -1,5 +1,6 @@
 """What every part of ./check uses: tests and their counts, commands, build directories."""
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -10,8 +11,8 @@ BUILD = os.path.join(ROOT, "build")
 CHECK = os.path.join(BUILD, "check")
 JOBS = len(os.sched_getaffinity(0))
 
-# Who only computes takes one for each program that it runs, so that the VMs, which take one for all of
-# them, have it for themselves. When they are done it is the others', too.
+# Who only computes takes one for each program that it runs at once, so that the VMs, which take one for
+# all of them, have it for themselves. When they are done it is the others', too.
 processors = threading.BoundedSemaphore(JOBS)
 
 # Of a longer log the beginning and the end are shown: what was found, and what became of it.
@@ -156,3 +157,15 @@ def configure(name):
 
 def build(name, *targets):
     must(run("ninja", "-C", configure(name), "--quiet", *targets))
+
+
+def build_aside(name, *targets):
+    """Builds all of it on the processors that are free, at least one."""
+    directory = configure(name)
+    with contextlib.ExitStack() as taken:
+        jobs = 1
+        taken.enter_context(processors)
+        while jobs < JOBS and processors.acquire(blocking=False):
+            taken.callback(processors.release)
+            jobs += 1
+        must(run("nice", "-n", "10", "ninja", "-C", directory, "--quiet", "-j", str(jobs), *targets))
