@@ -8,7 +8,7 @@ take long. Installs missing Debian packages and fetches test kernels, where ther
     interop      a client made by another implementation of protobuf
     integration  real kernels in QEMU; beside them, if they are asked for:
     clang        warnings as errors with clang, clang-tidy
-    fuzz         every libFuzzer target for 10 seconds
+    fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
     endurance    tests of the same kinds at full length: many commands, large files
     bench        figures beside floors measured in the same guest

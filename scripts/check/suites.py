@@ -5,7 +5,7 @@ import json
 import os
 import re
 
-from common import BUILDS, SANITIZERS, Failure, build, must, run
+from common import BUILDS, JOBS, SANITIZERS, Failure, build, must, run
 
 
 def count_output(test, protocols):
@@ -60,7 +60,9 @@ def suite(part, name, build_name, with_output=False, one_by_one=False, slow_down
         log = os.path.join(directory, "meson-logs", f"{base}.json")
         if os.path.exists(log):
             os.unlink(log)
+        # One more than there are processors: tests wait for what they have started.
         result = run("meson", "test", "-C", directory, "--no-rebuild", "--suite", name,
+                     "--num-processes", str(JOBS + 1),
                      "--logbase", base, "--timeout-multiplier", str(slow_down),
                      *(test["name"] for test in group),
                      env={**os.environ, "CK_TIMEOUT_MULTIPLIER": str(slow_down),

@@ -1,4 +1,6 @@
-"""provium-vsock under QEMU with real guests: test_vsock.py PROVIUM-VSOCK GUEST KERNEL-DIRECTORY...
+"""provium-vsock under QEMU with real guests.
+
+    test_vsock.py PROVIUM-VSOCK GUEST short|full KERNEL-DIRECTORY...    full: a GiB each way
 
 Bulk data with every byte checked, 200 streams at once, half closes, slow readers, ends that vanish,
 guests that are paused, devices that come and go. Throughput and round trip are told as notes: the
@@ -20,7 +22,7 @@ MIB = 1 << 20
 ECHO, SINK, STALL, RESUME, SOURCE, HALF, DIAL, DEAF, VANISH, STATUS, LOOPBACK = \
     7, 9, 11, 12, 19, 20, 30, 31, 40, 41, 50
 
-PROGRAM, GUEST, *KERNELS = sys.argv[1:]
+PROGRAM, GUEST, LENGTH, *KERNELS = sys.argv[1:]
 
 
 def make_pattern(period=65521):
@@ -66,7 +68,7 @@ def note(text):
 class Streams:
     """The tests; a class for each kernel follows."""
 
-    bulk = 256 * MIB
+    bulk = 1024 * MIB if LENGTH == "full" else 128 * MIB
 
     @classmethod
     def setUpClass(cls):
@@ -290,15 +292,10 @@ class Streams:
         self.assertEqual(self.machine.log_text(), "")
 
 
-def add_kernel(directory, bulk):
+for directory in KERNELS:
     name = "Linux_" + os.path.basename(directory).replace(".", "_")
     globals()[name] = type(name, (Streams, unittest.TestCase),
-                           {"kernel": directory, "bulk": bulk, "__module__": __name__})
-
-
-# The whole GiB once: it is the device that is tried, and a guest takes half a minute for it.
-for index, kernel in enumerate(KERNELS):
-    add_kernel(kernel, 1024 * MIB if index == 0 else 256 * MIB)
+                           {"kernel": directory, "__module__": __name__})
 
 if __name__ == "__main__":
     tap.main()
