@@ -6,14 +6,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include <linux/stat.h>
 
 #include "agent/fds.h"
 #include "agent/os.h"
 #include "agent/path.h"
+#include "agent/statx.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 

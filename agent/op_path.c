@@ -4,14 +4,12 @@
 #include <limits.h>
 #include <string.h>
 
-#include <linux/stat.h>
-#include <sys/stat.h>
-
 #include "agent/ops.h"
 #include "agent/os.h"
 #include "agent/path.h"
 #include "agent/reply.h"
 #include "agent/rules.h"
+#include "agent/statx.h"
 #include "common/cleanup.h"
 
 #define DEFAULT_DIR_MODE 0755

@@ -20,7 +20,6 @@
 
 #include <dirent.h>
 #include <linux/openat2.h>
-#include <linux/stat.h>
 
 #include "agent/entries.h"
 #include "agent/fds.h"
@@ -28,6 +27,7 @@
 #include "agent/ops.h"
 #include "agent/os.h"
 #include "agent/reply.h"
+#include "agent/statx.h"
 #include "agent/work.h"
 #include "common/cleanup.h"
 #include "common/util.h"

@@ -3,12 +3,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include <linux/stat.h>
-
 #include "agent/file.h"
 #include "agent/ops.h"
 #include "agent/os.h"
 #include "agent/reply.h"
+#include "agent/statx.h"
 #include "common/cleanup.h"
 
 #define WANTED_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)

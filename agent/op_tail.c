@@ -19,8 +19,6 @@
 #include <unistd.h>
 
 #include <linux/magic.h>
-#include <linux/stat.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "agent/fds.h"
@@ -29,6 +27,7 @@
 #include "agent/os.h"
 #include "agent/reply.h"
 #include "agent/server.h"
+#include "agent/statx.h"
 #include "agent/watch.h"
 #include "agent/work.h"
 #include "common/cleanup.h"
