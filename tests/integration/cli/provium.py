@@ -36,6 +36,11 @@ def marked_processes():
     return found
 
 
+def on_kernel(directory):
+    """For the environment: what runs boots this kernel, unless it is told of another."""
+    return {"PROVIUM_KERNEL": os.path.join(directory, "vmlinuz"), "PROVIUM_MODULES": ""}
+
+
 class Case(unittest.TestCase):
     """A test with a temporary directory, in which everything happens, and nothing left after it."""
 

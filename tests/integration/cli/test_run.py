@@ -1,10 +1,9 @@
-"""provium run in virtual machines, and what can be done from outside with one that runs.
+"""provium run in virtual machines.
 
     test_run.py KERNEL...    directories with vmlinuz and modules/; the first is used throughout
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ import threading
 import time
 
 import tap
-from provium import (TIMEOUT, Case, file_sha256, marked_processes, own_terminal, read_until, sha256,
+from provium import (TIMEOUT, Case, marked_processes, on_kernel, own_terminal, read_until, sha256,
                      terminal)
 
 KERNELS = sys.argv[1:]
@@ -33,8 +32,7 @@ def processes_of(child, name):
 
 class Guest(Case):
     def environment(self, **changes):
-        kernel = os.path.join(KERNELS[0], "vmlinuz")
-        return super().environment(**{"PROVIUM_KERNEL": kernel, "PROVIUM_MODULES": "", **changes})
+        return super().environment(**{**on_kernel(KERNELS[0]), **changes})
 
     def tearDown(self):
         self.assert_nothing_left()
@@ -292,116 +290,6 @@ class BadInput(Guest):
 
     def test_commands(self):
         self.fails(command=["no-such-program"], status=127, told=["no-such-program"])
-
-
-class Outside(Guest):
-    """A guest that runs, and others that work with it: one boot for all of it."""
-
-    def setUp(self):
-        super().setUp()
-        self.socket = self.path("socket")
-        # The commands keep their input open; ours is a pipe, so that it ends with us.
-        self.guest = self.start("run", "--socket", self.socket, "--memory", "3G", "--", "sh", "-c",
-                                "echo begun; cat", stdin=subprocess.PIPE)
-        self.assertEqual(self.guest.stdout.readline(), b"begun\n")
-        self.at = ["--connect", f"unix:{self.socket}"]
-
-    def info(self):
-        status, output, error = self.provium("info", *self.at, "--json")
-        self.assertEqual((status, error), (0, ""))
-        return json.loads(output)
-
-    def execute(self, *command, **keywords):
-        return self.provium("exec", *self.at, "--", *command, **keywords)
-
-    def test_all(self):
-        # pylint: disable=too-many-statements
-        self.assertEqual(os.stat(self.socket).st_mode & 0o077, 0)
-        with self.subTest("info"):
-            told = self.info()
-            self.assertTrue(told["kernel_release"].startswith(os.path.basename(KERNELS[0])))
-            self.assertEqual(told["commands_running"], 1)
-        with self.subTest("exec"):
-            self.assertEqual(self.execute("sh", "-c", "echo out; echo err >&2; exit 9"),
-                             (9, b"out\n", "err\n"))
-            self.assert_fails(self.execute("no-such-program"), 127, "no-such-program")
-            self.assert_fails(self.execute("/usr"), 126, "/usr")
-            data = os.urandom(4 << 20)
-            self.assertEqual(self.execute("cat", data=data), (0, data, ""))
-        with self.subTest("a port that nobody listens on"):
-            self.assert_fails(self.provium("info", "--connect", f"unix:{self.socket}:77"), 125, "77")
-        with self.subTest("1 GiB there and back"):
-            self.gigabyte()
-        with self.subTest("a reader that goes"):
-            child = self.start("exec", *self.at, "--", "yes")
-            self.assertEqual(child.stdout.readline(), b"y\n")
-            child.stdout.close()
-            child.stdout = None
-            self.assertEqual(child.wait(timeout=20), -signal.SIGPIPE)
-        with self.subTest("no space for a pull"):
-            self.full_disk()
-        with self.subTest("side by side"):
-            self.side_by_side()
-        with self.subTest("commands end with their connections"):
-            end = time.monotonic() + 20
-            while self.info()["commands_running"] > 1 and time.monotonic() < end:
-                time.sleep(0.1)
-            self.assertEqual(self.info()["commands_running"], 1)
-        self.guest.stdin.close()
-        self.guest.stdin = None
-        self.assertEqual(self.guest.wait(timeout=30), 0)
-        self.assertFalse(os.path.exists(self.socket))
-
-    def gigabyte(self):
-        block = os.urandom(1 << 20)
-        with open(self.path("big"), "wb") as file:
-            for i in range(1024):
-                file.write(i.to_bytes(8, "little") + block[8:])
-        digest = file_sha256(self.path("big"))
-        # Once in small, so that what is allocated at the first transfer is there.
-        small = self.write("small", block)
-        self.assertEqual(self.provium("push", *self.at, small, "/tmp/")[0], 0)
-        self.assertEqual(self.provium("pull", *self.at, "/tmp/small", self.path("back"))[0], 0)
-        before = self.info()["resident_bytes"]
-        most = before
-        speeds = []
-        for arguments in (["push", *self.at, self.path("big"), "/tmp/big"],
-                          ["pull", *self.at, "/tmp/big", self.path("back")]):
-            start = time.monotonic()
-            child = self.start(*arguments)
-            while child.poll() is None:
-                most = max(most, self.info()["resident_bytes"])
-                time.sleep(0.5)
-            self.assertEqual(child.returncode, 0, child.stderr.read())
-            speeds.append(1024 / (time.monotonic() - start))
-        after = self.info()["resident_bytes"]
-        print(f"# push {speeds[0]:.0f} MiB/s, pull {speeds[1]:.0f} MiB/s, agent's RSS "
-              f"{before >> 10} KiB before, {most >> 10} at most, {after >> 10} after")
-        self.assertEqual(file_sha256(self.path("back")), digest)
-        self.assertLess(most - before, 1 << 20)
-        os.unlink(self.path("back"))
-        os.unlink(self.path("big"))
-
-    def full_disk(self):
-        os.mkdir(self.path("full"))
-        script = ('mount -t tmpfs -o size=2m tmpfs "$1" && shift && "$@"; status=$?; '
-                  'ls "$0"; exit $status')
-        child = subprocess.run(
-            ["unshare", "--map-root-user", "--mount", "sh", "-c", script, self.path("full"),
-             self.path("full"), os.environ["PROVIUM"], "pull", *self.at, "/tmp/big",
-             self.path("full/big")], capture_output=True, env=self.environment(), check=False)
-        if b"unshare" in child.stderr or b"mount:" in child.stderr:
-            print(f"# not tried: {child.stderr.decode().strip()}")
-            return
-        self.assert_fails((child.returncode, child.stdout, child.stderr.decode()), 125,
-                          self.path("full/big"), "No space left on device")
-
-    def side_by_side(self):
-        children = [self.start("exec", *self.at, "--", "sh", "-c", f"sleep 1; echo {i}")
-                    for i in range(16)]
-        for i, child in enumerate(children):
-            self.assertEqual(child.communicate(timeout=TIMEOUT), (f"{i}\n".encode(), b""))
-            self.assertEqual(child.returncode, 0)
 
 
 class Shim(Guest):

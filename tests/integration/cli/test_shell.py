@@ -15,7 +15,7 @@ import unittest
 import pyte
 
 import tap
-from provium import TIMEOUT, Case, own_terminal, terminal
+from provium import TIMEOUT, Case, on_kernel, own_terminal, terminal
 
 KERNELS = sys.argv[1:]
 
@@ -69,8 +69,7 @@ def shows_end(lines):
 
 class Shell(Case):
     def on_a_guest(self, kernel, use):
-        environment = self.environment(PROVIUM_KERNEL=os.path.join(kernel, "vmlinuz"),
-                                       PROVIUM_MODULES="", TERM="linux")
+        environment = self.environment(**on_kernel(kernel), TERM="linux")
         with terminal() as (ours, theirs):
             before = termios.tcgetattr(theirs)
             person = Terminal(ours, 24, 80)
