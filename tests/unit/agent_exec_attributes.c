@@ -190,7 +190,7 @@ static void drop_rights(void)
 
 	ck_assert_int_eq(setrlimit(RLIMIT_NPROC, &limit), 0);
 	ck_assert_int_eq(setgroups(0, NULL), 0);
-	ck_assert_int_eq(setresuid(12345, 12345, 12345), 0);
+	agent_drop_user();
 }
 
 START_TEST(not_permitted)

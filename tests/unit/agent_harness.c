@@ -46,6 +46,7 @@ static struct sockaddr_un address;
 static pthread_t thread;
 static int stop_pipe[2];
 static int server_status;
+static bool is_user_dropped;
 
 ProtobufCBinaryData bytes_of(const char *text)
 {
@@ -107,8 +108,16 @@ void agent_stop(void)
 	close(stop_pipe[0]);
 	close(agent_config.listen_fd);
 	agent_config = usual_config;
-	nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (is_user_dropped)
+		ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_int_eq(nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
 	directory[0] = '\0';
+}
+
+void agent_drop_user(void)
+{
+	ck_assert_int_eq(setresuid(12345, 12345, 0), 0);
+	is_user_dropped = true;
 }
 
 void agent_start_connected(void)

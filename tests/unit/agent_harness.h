@@ -37,6 +37,9 @@ extern struct server_config agent_config;
 void agent_start(void);
 void agent_stop(void);
 
+/* This process, and the agent in it, is nobody in particular until agent_stop. Needs root. */
+void agent_drop_user(void);
+
 /* As agent_start and agent_stop, with one connected client. */
 extern struct client client;
 void agent_start_connected(void);
