@@ -71,7 +71,7 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 		snprintf(text, size, "the guest has shut itself down");
 		return;
 	}
-	if (vm_process_running(&vm->qemu)) {
+	if (vm_process_failed(&vm->vsock_program) || vm_process_running(&vm->qemu)) {
 		vm_process_describe_end(&vm->vsock_program, end, sizeof(end));
 		snprintf(text, size, "provium-vsock %s, the guest cannot be reached", end);
 		return;
@@ -183,6 +183,9 @@ static int look(struct provium_vm *vm)
 		has_ended(&vm->qemu, FOLLOW_MS);
 		ended = true;
 	}
+	/* QEMU gives up where its device is gone, and may be seen to end before that. */
+	if (vm_process_failed(&vm->qemu) && has_program)
+		has_ended(&vm->vsock_program, FOLLOW_MS);
 	if (ended || findings.panic_over || (findings.fatal[0] && vm->booting))
 		set_gone(vm);
 	return news;

@@ -201,6 +201,14 @@ void vm_process_kill(struct vm_process *process)
 	}
 }
 
+bool vm_process_failed(const struct vm_process *process)
+{
+	if (vm_process_running(process))
+		return false;
+	return process->code == CLD_KILLED || process->code == CLD_DUMPED ||
+	       (process->code == CLD_EXITED && process->status != 0);
+}
+
 void vm_process_describe_end(const struct vm_process *process, char *text, size_t size)
 {
 	switch (process->code) {

@@ -37,6 +37,9 @@ static inline bool vm_process_running(const struct vm_process *process)
 	return process->pid >= 0;
 }
 
+/* Whether it was reaped and ended otherwise than with status 0. */
+bool vm_process_failed(const struct vm_process *process);
+
 /* Waits for its end and reaps it. False: the deadline passed, and it runs on. */
 bool vm_process_reap(struct vm_process *process, const struct deadline *deadline);
 

@@ -92,6 +92,11 @@ START_TEST(test_programs)
 	machine_refuse(&options, PROVIUM_BOOT, "provium-vsock was killed by signal 11");
 	machine_refuse(&options, PROVIUM_BOOT, "no idea of vsock");
 	unlink(machine_path);
+	/* QEMU, whose end follows from that, is the first to be seen. */
+	machine_put("vsock", "#!/bin/sh\nsleep 0.02\nkill -SEGV $$\n", 0700);
+	options.qemu = "/bin/false";
+	machine_refuse(&options, PROVIUM_BOOT, "provium-vsock was killed by signal 11");
+	unlink(machine_path);
 }
 END_TEST
 
