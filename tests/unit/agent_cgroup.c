@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,24 @@ static int count_groups(void)
 		count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
 	closedir(dir);
 	return count;
+}
+
+/* Reads a file of the first command's group as a string, as far as there is room: its length. */
+static size_t read_group(const char *file, char *text, size_t size)
+{
+	cleanup_close int root = detached_mount("cgroup2");
+	cleanup_close int fd = -1;
+	char path[64];
+	size_t length = 0;
+	ssize_t count;
+
+	snprintf(path, sizeof(path), "provium-%d-1/%s", getpid(), file);
+	fd = openat(root, path, O_RDONLY | O_CLOEXEC);
+	ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+	while ((count = read(fd, text + length, size - 1 - length)) > 0)
+		length += (size_t)count;
+	text[length] = '\0';
+	return length;
 }
 
 /* False is told. */
@@ -165,41 +184,68 @@ START_TEST(leader_leaves)
 }
 END_TEST
 
-/* Kernels before 5.14 have no cgroup.kill. */
+/* The group's cgroup.freeze, when its processes are about to be walked. */
+static char freeze[8];
+
+static void read_freeze(void)
+{
+	read_group("cgroup.freeze", freeze, sizeof(freeze));
+}
+
+/* Kernels before 5.14 have no cgroup.kill: what is killed one by one is more than a read lists. */
 START_TEST(without_kill)
 {
+	static char procs[KIB(16)];
 	uint32_t id;
 	pid_t away;
 
 	if (!is_possible())
 		return;
-	id = start_command(&client, DAEMON "; exec sleep 1000");
+	os_hide("cgroup.kill");
+	id = start_command(&client,
+			   "for i in $(seq 500); do sleep 1000 & done;" DAEMON "; exec sleep 1000");
 	away = atoi(expect_output(&client));
-	os_fail(OS_OPENAT, ENOENT, 0, 1);
+	ck_assert_uint_gt(read_group("cgroup.procs", procs, sizeof(procs)), KIB(2));
+	os_before(OS_OPENAT, 1, read_freeze);
+	/* They start nothing: a single walk gets them. */
+	os_fail(OS_OPENAT, EMFILE, 2, UINT_MAX);
 	expect_cancelled(id);
-	ck_assert_uint_eq(os_failures_left(OS_OPENAT), 0);
 	eventually(!is_running(away));
 	eventually(count_groups() == 0);
+	ck_assert_str_eq(freeze, "1\n");
 }
 END_TEST
 
-/* Each forks, leaves the session, and ends: there is nothing but the group to find them by. */
+/*
+ * Each forks, leaves the session, and ends, in ten places at once: there is nothing but the group
+ * to find them by. They would go on for longer than is waited for their end.
+ */
+#define FORKERS                                   \
+	"python3 -c '\n"                          \
+	"import os, time\n"                       \
+	"end = time.monotonic() + 60\n"           \
+	"any(os.fork() == 0 for i in range(9))\n" \
+	"while time.monotonic() < end:\n"         \
+	"    if os.fork() != 0: os._exit(0)\n"    \
+	"    os.setsid()\n"                       \
+	"' & "
+
 START_TEST(while_it_forks)
 {
 	uint32_t id;
 
 	if (!is_possible())
 		return;
-	id = start_command(
-		&client, "hop() { [ $1 -gt 0 ] && setsid sh -c \"$2\" hop $(($1 - 1)) \"$2\" & };"
-			 "hop 2000 '[ $1 -gt 0 ] && setsid sh -c \"$2\" hop $(($1 - 1)) \"$2\" &';"
-			 "echo started; exec sleep 1000");
+	id = start_command(&client, FORKERS "echo started; exec sleep 1000");
 	ck_assert_str_eq(expect_output(&client), "started\n");
-	usleep(50000);
-	if (_i)
-		os_fail(OS_OPENAT, ENOENT, 0, 1);
+	usleep(300000);
+	if (_i) {
+		os_hide("cgroup.kill");
+		os_before(OS_OPENAT, 1, read_freeze);
+	}
 	expect_cancelled(id);
 	eventually(count_groups() == 0);
+	ck_assert_str_eq(freeze, _i ? "1\n" : "");
 	client_ping(&client);
 }
 END_TEST

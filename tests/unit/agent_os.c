@@ -30,6 +30,8 @@ struct script {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct script scripts[OS_CALLS];
 static unsigned int peer_cid;
+/* NULL: none. */
+static const char *hidden;
 
 void os_fail(enum os_call call, int error, unsigned int after, unsigned int times)
 {
@@ -97,6 +99,23 @@ static size_t shortened(enum os_call call, size_t size)
 	most = scripts[call].most;
 	pthread_mutex_unlock(&lock);
 	return most ? MIN(size, most) : size;
+}
+
+void os_hide(const char *name)
+{
+	pthread_mutex_lock(&lock);
+	hidden = name;
+	pthread_mutex_unlock(&lock);
+}
+
+static bool is_hidden(const char *name)
+{
+	bool is;
+
+	pthread_mutex_lock(&lock);
+	is = hidden && strcmp(name, hidden) == 0;
+	pthread_mutex_unlock(&lock);
+	return is;
 }
 
 void os_pretend_peer(unsigned int cid)
@@ -202,6 +221,10 @@ long os_call(long number, long a, long b, long c, long d, long e)
 
 int os_openat(int dir, const char *name, int flags)
 {
+	if (is_hidden(name)) {
+		errno = ENOENT;
+		return -1;
+	}
 	return fails(OS_OPENAT) ? -1 : openat(dir, name, flags);
 }
 

@@ -39,6 +39,9 @@ void os_before(enum os_call call, unsigned int after, void (*run)(void));
 /* READ, WRITE, RECEIVE and SEND transfer at most so many bytes at a time; 0: no limit. */
 void os_shorten(enum os_call call, size_t most);
 
+/* From now on openat(2) finds no file of this name. Only what it still finds counts as a call. */
+void os_hide(const char *name);
+
 /* From now on accepted connections seem to come over vsock, from this CID; 0: from where they do.
  */
 void os_pretend_peer(unsigned int cid);
