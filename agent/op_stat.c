@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/file.h"
 #include "agent/ops.h"
@@ -10,7 +11,10 @@
 #include "agent/statx.h"
 #include "common/cleanup.h"
 
-#define WANTED_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+/* Of the two numbers that a mount has the one that others know: not STATX_MNT_ID_UNIQUE. */
+#define WANTED_MASK                                                                          \
+	(STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | RECENT_DIO_ALIGN | RECENT_SUBVOL | \
+	 RECENT_WRITE_ATOMIC | RECENT_DIO_READ_ALIGN)
 
 /* Saturates: 64 bits of nanoseconds end in 2262, file systems go further. */
 static int64_t nanoseconds(const struct statx_timestamp *time)
@@ -29,6 +33,28 @@ static int64_t nanoseconds(const struct statx_timestamp *time)
 		(result).has_##name##_ns = ((from).stx_mask & (bit)) != 0; \
 		(result).name##_ns = nanoseconds(&(from).stx_##name);      \
 	} while (0)
+
+#define SET_RECENT(result, mask, from, name, bit)             \
+	do {                                                  \
+		(result)->has_##name = ((mask) & (bit)) != 0; \
+		(result)->name = (from).name;                 \
+	} while (0)
+
+static void set_recent(Provium__V1__StatResult *result, const struct statx *status)
+{
+	struct statx_recent recent;
+	uint32_t mask = status->stx_mask;
+
+	memcpy(&recent, (const uint8_t *)status + STATX_RECENT, sizeof(recent));
+	SET_RECENT(result, mask, recent, dio_mem_align, RECENT_DIO_ALIGN);
+	SET_RECENT(result, mask, recent, dio_offset_align, RECENT_DIO_ALIGN);
+	SET_RECENT(result, mask, recent, subvol, RECENT_SUBVOL);
+	SET_RECENT(result, mask, recent, atomic_write_unit_min, RECENT_WRITE_ATOMIC);
+	SET_RECENT(result, mask, recent, atomic_write_unit_max, RECENT_WRITE_ATOMIC);
+	SET_RECENT(result, mask, recent, atomic_write_segments_max, RECENT_WRITE_ATOMIC);
+	SET_RECENT(result, mask, recent, dio_read_offset_align, RECENT_DIO_READ_ALIGN);
+	SET_RECENT(result, mask, recent, atomic_write_unit_max_opt, RECENT_WRITE_ATOMIC);
+}
 
 static void send_result(struct session *session, uint32_t id, const struct statx *status)
 {
@@ -56,6 +82,7 @@ static void send_result(struct session *session, uint32_t id, const struct statx
 	result.dev_minor = status->stx_dev_minor;
 	result.has_mnt_id = (status->stx_mask & STATX_MNT_ID) != 0;
 	result.mnt_id = status->stx_mnt_id;
+	set_recent(&result, status);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_STAT_RESULT;
 	message.stat_result = &result;
 	reply_send(session, id, &message);

@@ -122,6 +122,20 @@ static int print_raw(struct file_call *call, const struct provium_file_status *s
 	PRINT(dev_minor);
 	if (status->has_mnt_id)
 		PRINT(mnt_id);
+	if (status->has_dio_align) {
+		PRINT(dio_mem_align);
+		PRINT(dio_offset_align);
+	}
+	if (status->has_dio_read_align)
+		PRINT(dio_read_offset_align);
+	if (status->has_subvol)
+		PRINT(subvol);
+	if (status->has_atomic_write) {
+		PRINT(atomic_write_unit_min);
+		PRINT(atomic_write_unit_max);
+		PRINT(atomic_write_unit_max_opt);
+		PRINT(atomic_write_segments_max);
+	}
 #undef PRINT
 	rc |= print_raw_time(call, "atime_ns", status->has_atime, status->atime_ns);
 	rc |= print_raw_time(call, "btime_ns", status->has_btime, status->btime_ns);

@@ -724,7 +724,26 @@ struct provium_file_status {
 	uint32_t dev_major;
 	uint32_t dev_minor;
 	bool has_mnt_id;
+	/* As /proc/PID/mountinfo has it. */
 	uint64_t mnt_id;
+	/* What only newer kernels tell, and of some file systems. */
+	bool has_dio_align;
+	bool has_dio_read_align;
+	bool has_subvol;
+	bool has_atomic_write;
+	/* Bytes that direct I/O must be aligned to, in memory and in the file; 0: there is none. */
+	uint32_t dio_mem_align;
+	uint32_t dio_offset_align;
+	/* The same of reads in the file; 0: dio_offset_align. */
+	uint32_t dio_read_offset_align;
+	uint64_t subvol;
+	/* Bytes of an atomic write, powers of two; 0: there is none. */
+	uint32_t atomic_write_unit_min;
+	uint32_t atomic_write_unit_max;
+	/* Beyond these it is slower; 0: atomic_write_unit_max. */
+	uint32_t atomic_write_unit_max_opt;
+	/* Buffers that it may be gathered from. */
+	uint32_t atomic_write_segments_max;
 };
 
 /* follow: of what a symbolic link leads to, instead of the link. */

@@ -45,6 +45,18 @@ void file_status_take(const Provium__V1__StatResult *result, struct provium_file
 		.dev_minor = result->dev_minor,
 		.has_mnt_id = result->has_mnt_id,
 		.mnt_id = result->mnt_id,
+		.has_dio_align = result->has_dio_mem_align,
+		.has_dio_read_align = result->has_dio_read_offset_align,
+		.has_subvol = result->has_subvol,
+		.has_atomic_write = result->has_atomic_write_unit_max,
+		.dio_mem_align = result->dio_mem_align,
+		.dio_offset_align = result->dio_offset_align,
+		.subvol = result->subvol,
+		.atomic_write_unit_min = result->atomic_write_unit_min,
+		.atomic_write_unit_max = result->atomic_write_unit_max,
+		.atomic_write_segments_max = result->atomic_write_segments_max,
+		.dio_read_offset_align = result->dio_read_offset_align,
+		.atomic_write_unit_max_opt = result->atomic_write_unit_max_opt,
 	};
 }
 

@@ -8,13 +8,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/stat.h>
 
 #include "agent/connection.h"
 #include "agent_files.h"
+#include "agent_os.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "unit.h"
@@ -40,28 +41,109 @@ static Provium__V1__StatResult stat_of(const Provium__V1__Stat *request)
 	return *message->stat_result;
 }
 
-static void compare(const Provium__V1__StatResult *result, const struct stat *status)
+/* What the kernel says in 256 bytes, in which struct statx of some C library may end early. */
+#define STATUS_SIZE 256
+
+/* All that STAT tells: a field of the result, where the kernel has it, and its bit in the mask. */
+static const struct {
+	const char *name;
+	unsigned int offset;
+	/* Bytes; 0: a struct statx_timestamp. */
+	unsigned int size;
+	/* 0: it is always there. */
+	uint32_t bit;
+} status_fields[] = {
+	{ "mask", 0x00, 4, 0 },
+	{ "blksize", 0x04, 4, 0 },
+	{ "attributes", 0x08, 8, 0 },
+	{ "nlink", 0x10, 4, 0 },
+	{ "uid", 0x14, 4, 0 },
+	{ "gid", 0x18, 4, 0 },
+	{ "mode", 0x1c, 2, 0 },
+	{ "ino", 0x20, 8, 0 },
+	{ "size", 0x28, 8, 0 },
+	{ "blocks", 0x30, 8, 0 },
+	{ "attributes_mask", 0x38, 8, 0 },
+	{ "atime_ns", 0x40, 0, STATX_ATIME },
+	{ "btime_ns", 0x50, 0, STATX_BTIME },
+	{ "ctime_ns", 0x60, 0, STATX_CTIME },
+	{ "mtime_ns", 0x70, 0, STATX_MTIME },
+	{ "rdev_major", 0x80, 4, 0 },
+	{ "rdev_minor", 0x84, 4, 0 },
+	{ "dev_major", 0x88, 4, 0 },
+	{ "dev_minor", 0x8c, 4, 0 },
+	{ "mnt_id", 0x90, 8, STATX_MNT_ID },
+	{ "dio_mem_align", 0x98, 4, 0x2000 },
+	{ "dio_offset_align", 0x9c, 4, 0x2000 },
+	{ "subvol", 0xa0, 8, 0x8000 },
+	{ "atomic_write_unit_min", 0xa8, 4, 0x10000 },
+	{ "atomic_write_unit_max", 0xac, 4, 0x10000 },
+	{ "atomic_write_segments_max", 0xb0, 4, 0x10000 },
+	{ "dio_read_offset_align", 0xb4, 4, 0x20000 },
+	{ "atomic_write_unit_max_opt", 0xb8, 4, 0x10000 },
+};
+
+/* Not STATX_MNT_ID_UNIQUE: that is another number of the mount, in the place of the first. */
+#define ALL_OF_STATUS 0x3bfffu
+
+/* Little-endian, as the guests are. */
+static uint64_t number_at(const uint8_t *status, unsigned int offset, unsigned int size)
 {
-	ck_assert_uint_eq(result->mode, status->st_mode);
-	ck_assert_uint_eq(result->nlink, status->st_nlink);
-	ck_assert_uint_eq(result->uid, status->st_uid);
-	ck_assert_uint_eq(result->gid, status->st_gid);
-	ck_assert_uint_eq(result->ino, status->st_ino);
-	ck_assert_uint_eq(result->size, (uint64_t)status->st_size);
-	ck_assert_uint_eq(result->blocks, (uint64_t)status->st_blocks);
-	ck_assert_uint_eq(result->blksize, (uint32_t)status->st_blksize);
-	ck_assert_uint_eq(makedev(result->dev_major, result->dev_minor), status->st_dev);
-	ck_assert_uint_eq(makedev(result->rdev_major, result->rdev_minor), status->st_rdev);
-	ck_assert_uint_eq(result->mask & STATX_BASIC_STATS, STATX_BASIC_STATS);
-	ck_assert_int_eq(result->mtime_ns,
-			 status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec);
-	ck_assert_int_eq(result->atime_ns,
-			 status->st_atim.tv_sec * 1000000000 + status->st_atim.tv_nsec);
-	ck_assert_int_eq(result->ctime_ns,
-			 status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec);
-	ck_assert(result->has_atime_ns && result->has_ctime_ns && result->has_mtime_ns);
-	ck_assert(result->has_btime_ns == ((result->mask & STATX_BTIME) != 0));
-	ck_assert(result->has_mnt_id == ((result->mask & STATX_MNT_ID) != 0));
+	uint64_t number = 0;
+
+	memcpy(&number, status + offset, size);
+	return number;
+}
+
+static uint64_t expected_of(const uint8_t *status, size_t field)
+{
+	unsigned int offset = status_fields[field].offset;
+
+	if (status_fields[field].size > 0)
+		return number_at(status, offset, status_fields[field].size);
+	return number_at(status, offset, 8) * 1000000000 + number_at(status, offset + 8, 4);
+}
+
+static void compare_field(const Provium__V1__StatResult *result, const uint8_t *status, size_t i)
+{
+	const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(
+		&provium__v1__stat_result__descriptor, status_fields[i].name);
+	const uint8_t *message = (const uint8_t *)result;
+	uint32_t bit = status_fields[i].bit;
+	protobuf_c_boolean has = true;
+	uint64_t told = 0;
+
+	ck_assert_ptr_nonnull(field);
+	ck_assert_int_eq(field->label == PROTOBUF_C_LABEL_OPTIONAL, bit != 0);
+	if (bit != 0)
+		memcpy(&has, message + field->quantifier_offset, sizeof(has));
+	ck_assert_msg(has == ((result->mask & bit) == bit), "%s is%s there", field->name,
+		      has ? "" : " not");
+	memcpy(&told, message + field->offset, field->type == PROTOBUF_C_TYPE_UINT32 ? 4 : 8);
+	if (has)
+		ck_assert_msg(told == expected_of(status, i), "%s is %#llx instead of %#llx",
+			      field->name, (unsigned long long)told,
+			      (unsigned long long)expected_of(status, i));
+}
+
+static void compare(const Provium__V1__StatResult *result, const uint8_t *status)
+{
+	ck_assert_uint_eq(ARRAY_SIZE(status_fields), provium__v1__stat_result__descriptor.n_fields);
+	for (size_t i = 0; i < ARRAY_SIZE(status_fields); i++)
+		compare_field(result, status, i);
+}
+
+/* What the agent says is what the kernel says to the test. */
+static Provium__V1__StatResult compare_stat(const Provium__V1__Stat *request, int fd,
+					    const char *path, int flags)
+{
+	Provium__V1__StatResult result = stat_of(request);
+	uint8_t status[STATUS_SIZE];
+
+	ck_assert_int_eq(syscall(SYS_statx, fd, path, flags, ALL_OF_STATUS, status), 0);
+	ck_assert_uint_eq(result.mask & STATX_BASIC_STATS, STATX_BASIC_STATS);
+	compare(&result, status);
+	return result;
 }
 
 START_TEST(stat_files)
@@ -76,25 +158,26 @@ START_TEST(stat_files)
 
 	make_file(file_path, 12345, 04751);
 	ck_assert_int_eq(symlink(file_path, link), 0);
-	ck_assert_int_eq(stat(file_path, &status), 0);
 	SET(request, path, bytes_of(link));
-	result = stat_of(&request);
-	compare(&result, &status);
+	result = compare_stat(&request, AT_FDCWD, file_path, 0);
+	ck_assert(S_ISREG(result.mode) && result.size == 12345);
 	SET(request, follow, false);
-	ck_assert_int_eq(lstat(link, &status), 0);
-	result = stat_of(&request);
-	compare(&result, &status);
+	result = compare_stat(&request, AT_FDCWD, link, AT_SYMLINK_NOFOLLOW);
 	ck_assert(S_ISLNK(result.mode));
 	request.path = bytes_of("/dev/null");
-	ck_assert_int_eq(stat("/dev/null", &status), 0);
-	result = stat_of(&request);
-	compare(&result, &status);
+	result = compare_stat(&request, AT_FDCWD, "/dev/null", 0);
 	ck_assert_uint_eq(result.rdev_major, 1);
 	ck_assert_uint_eq(result.rdev_minor, 3);
+	/* Where something is mounted. */
+	request.path = bytes_of("/proc");
+	result = compare_stat(&request, AT_FDCWD, "/proc", 0);
+	ck_assert_uint_ne(result.attributes, 0);
+	ck_assert_uint_ne(result.attributes_mask, 0);
 
 	request.has_path = false;
 	fd = open(file_path, O_RDONLY | O_CLOEXEC);
 	SET(request, fd, fd);
+	compare_stat(&request, fd, "", AT_EMPTY_PATH);
 	ck_assert_int_eq(futimens(fd, times), 0);
 	ck_assert_int_eq(fstat(fd, &status), 0);
 	result = stat_of(&request);
@@ -108,8 +191,33 @@ START_TEST(stat_files)
 	/* A file system without birth times. */
 	request.has_fd = false;
 	SET(request, path, bytes_of("/proc/version"));
-	result = stat_of(&request);
+	result = compare_stat(&request, AT_FDCWD, "/proc/version", 0);
 	ck_assert(!result.has_btime_ns && result.has_mtime_ns && result.size == 0);
+}
+END_TEST
+
+/* Whatever a kernel may say, or not say, each field by itself. */
+START_TEST(stat_fields)
+{
+	Provium__V1__Stat request = PROVIUM__V1__STAT__INIT;
+	uint8_t status[STATUS_SIZE] = { 0 };
+	Provium__V1__StatResult result;
+
+	SET(request, path, BYTES("/"));
+	for (unsigned int i = 0; i < STATUS_SIZE; i++)
+		status[i] = (uint8_t)(i + 1);
+	/* Times that 64 bits of nanoseconds hold. */
+	for (unsigned int offset = 0x40; offset < 0x80; offset += 0x10)
+		memset(status + offset + 4, 0, 4);
+	for (unsigned int bit = 0; bit <= 32; bit++) {
+		uint32_t mask = bit < 32 ? ALL_OF_STATUS & ~(1u << bit) : ALL_OF_STATUS;
+
+		memcpy(status, &mask, sizeof(mask));
+		os_pretend_status(status);
+		result = stat_of(&request);
+		os_pretend_status(NULL);
+		compare(&result, status);
+	}
 }
 END_TEST
 
@@ -549,6 +657,7 @@ static Suite *dirs_suite(void)
 
 	tcase_add_checked_fixture(tcase, files_start, agent_stop_connected);
 	tcase_add_test(tcase, stat_files);
+	tcase_add_test(tcase, stat_fields);
 	tcase_add_test(tcase, list_kinds);
 	tcase_add_test(tcase, make_directories);
 	tcase_add_test(tcase, rename_files);

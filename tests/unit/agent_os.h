@@ -46,6 +46,12 @@ void os_hide(const char *name);
  */
 void os_pretend_peer(unsigned int cid);
 
+/*
+ * From now on statx(2) says this of every file, as far as it is asked for: 256 bytes, as the kernel
+ * lays them out. NULL: what there is.
+ */
+void os_pretend_status(const void *status);
+
 /* How many failures are still to come. */
 unsigned int os_failures_left(enum os_call call);
 

@@ -265,6 +265,22 @@ static void stat_script(struct fake *agent)
 		.dev_minor = 17,
 		.has_mnt_id = true,
 		.mnt_id = 18,
+		.has_dio_mem_align = true,
+		.dio_mem_align = 19,
+		.has_dio_offset_align = true,
+		.dio_offset_align = 20,
+		.has_subvol = true,
+		.subvol = UINT64_C(21) << 40,
+		.has_atomic_write_unit_min = true,
+		.atomic_write_unit_min = 22,
+		.has_atomic_write_unit_max = true,
+		.atomic_write_unit_max = 23,
+		.has_atomic_write_segments_max = true,
+		.atomic_write_segments_max = 24,
+		.has_dio_read_offset_align = true,
+		.dio_read_offset_align = 25,
+		.has_atomic_write_unit_max_opt = true,
+		.atomic_write_unit_max_opt = 26,
 	};
 	message.has_id = true;
 	message.id = agent->id;
@@ -307,10 +323,22 @@ START_TEST(test_stat)
 	ck_assert_uint_eq(status.dev_minor, 17);
 	ck_assert(status.has_mnt_id);
 	ck_assert_uint_eq(status.mnt_id, 18);
+	ck_assert(status.has_dio_align && status.has_subvol);
+	ck_assert(status.has_atomic_write && status.has_dio_read_align);
+	ck_assert_uint_eq(status.dio_mem_align, 19);
+	ck_assert_uint_eq(status.dio_offset_align, 20);
+	ck_assert_uint_eq(status.subvol, UINT64_C(21) << 40);
+	ck_assert_uint_eq(status.atomic_write_unit_min, 22);
+	ck_assert_uint_eq(status.atomic_write_unit_max, 23);
+	ck_assert_uint_eq(status.atomic_write_segments_max, 24);
+	ck_assert_uint_eq(status.dio_read_offset_align, 25);
+	ck_assert_uint_eq(status.atomic_write_unit_max_opt, 26);
 
 	check_ok(provium_stat_fd(connection, 0, SOON, &status, &error));
 	ck_assert_uint_eq(status.size, 1);
 	ck_assert(!status.has_mnt_id && !status.has_mtime);
+	ck_assert(!status.has_dio_align && !status.has_subvol);
+	ck_assert(!status.has_atomic_write && !status.has_dio_read_align);
 	/* Not sent at all. */
 	ck_assert_int_eq(provium_stat(connection, NULL, true, SOON, &status, &error), -1);
 	check_error(PROVIUM_INVALID, "either a path or a descriptor");
