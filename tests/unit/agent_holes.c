@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent_files.h"
+#include "agent_os.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "proto/limits.h"
@@ -163,6 +164,89 @@ START_TEST(read_sparse_fd)
 		ck_assert_int_eq(lseek(fd, 0, SEEK_CUR), 7);
 	}
 	close(fd);
+}
+END_TEST
+
+/* The file's end is put there, and data behind a new hole. */
+static off_t new_end;
+static bool with_data;
+
+static void move_end(void)
+{
+	int fd = open(file_path, O_WRONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, new_end), 0);
+	if (with_data)
+		put_pattern(fd, (uint64_t)new_end, PART);
+	close(fd);
+}
+
+/* Holes that were told stay told; of the rest comes what is there by then. */
+START_TEST(read_sparse_while_size_changes)
+{
+	const uint64_t chunk = PROVIUM_CHUNK;
+	const struct {
+		unsigned int reads;
+		uint64_t end;
+		bool with_data;
+		size_t count;
+		struct piece pieces[6];
+	} cases[] = {
+		/* Below the hole that has been told, in the data, below the next hole and its end.
+		 */
+		{ 0, PART / 2, false, 1, { whole[0] } },
+		{ 0, 0, false, 1, { whole[0] } },
+		{ 2, PART + 2 * chunk + 9, false, 2, { whole[0], { PART, 2 * chunk + 9, false } } },
+		{ 3, PART + chunk, false, 2, { whole[0], { PART, 3 * chunk, false } } },
+		{ 3, 5 * PART / 2, false, 3, { whole[0], whole[1], { 2 * PART, PART / 2, true } } },
+		{ 4, 5 * PART / 2, false, 3, { whole[0], whole[1], whole[2] } },
+		/* The last hole grows, and ends. */
+		{ 5,
+		  7 * PART,
+		  false,
+		  5,
+		  { whole[0],
+		    whole[1],
+		    whole[2],
+		    whole[3],
+		    { 7 * PART / 2, 7 * PART / 2, true } } },
+		{ 5,
+		  7 * PART,
+		  true,
+		  6,
+		  { whole[0],
+		    whole[1],
+		    whole[2],
+		    whole[3],
+		    { 7 * PART / 2, 7 * PART / 2, true },
+		    { 7 * PART, PART, false } } },
+	};
+	Provium__V1__ReadFile options = PROVIUM__V1__READ_FILE__INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int fd = make_sparse();
+
+		options = plain_read;
+		SET(options, sparse, true);
+		if (_i > 0)
+			SET(options, fd, fd);
+		if (_i > 1)
+			SET(options, offset, 0);
+		new_end = (off_t)cases[i].end;
+		with_data = cases[i].with_data;
+		ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+		if (knows_holes(fd)) {
+			ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+			os_before(OS_READ, cases[i].reads, move_end);
+			expect_pieces(_i > 0 ? send_body(&client, BODY(READ_FILE), &options)
+					     : send_read(&client, file_path, &options),
+				      cases[i].pieces, cases[i].count);
+			client_ping(&client);
+		}
+		close(fd);
+		unlink(file_path);
+	}
 }
 END_TEST
 
@@ -369,6 +453,7 @@ static Suite *holes_suite(void)
 	tcase_add_checked_fixture(tcase, files_start, agent_stop_connected);
 	tcase_add_test(tcase, read_sparse);
 	tcase_add_test(tcase, read_sparse_fd);
+	tcase_add_loop_test(tcase, read_sparse_while_size_changes, 0, 3);
 	tcase_add_test(tcase, read_sparse_of_others);
 	tcase_add_loop_test(tcase, round_trip, 0, 2);
 	tcase_add_test(tcase, step_over);

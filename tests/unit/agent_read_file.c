@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "agent_files.h"
+#include "agent_os.h"
 #include "common/util.h"
 #include "proto/limits.h"
 #include "unit.h"
+
+#define CHUNK ((uint64_t)PROVIUM_CHUNK)
 
 START_TEST(read_sizes)
 {
@@ -164,6 +167,72 @@ START_TEST(read_without_end)
 }
 END_TEST
 
+/* Makes the file so long, with the pattern up to its end. */
+static uint64_t new_size;
+
+static void resize(void)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(file_path, &status), 0);
+	if ((uint64_t)status.st_size > new_size)
+		ck_assert_int_eq(truncate(file_path, (off_t)new_size), 0);
+	else
+		make_file(file_path, new_size, 0600);
+}
+
+/* It becomes longer or shorter before one of the reads of a chunk each. */
+START_TEST(read_while_size_changes)
+{
+	static const struct {
+		uint64_t size;
+		unsigned int reads;
+		uint64_t changed;
+		uint64_t length;
+		uint64_t expected;
+	} cases[] = {
+		/* What has been sent is beyond the new end, at it, or before it. */
+		{ 5 * CHUNK, 2, CHUNK, UINT64_MAX, 2 * CHUNK },
+		{ 5 * CHUNK, 2, 0, UINT64_MAX, 2 * CHUNK },
+		{ 5 * CHUNK, 2, 2 * CHUNK, UINT64_MAX, 2 * CHUNK },
+		{ 5 * CHUNK, 2, 2 * CHUNK + 777, UINT64_MAX, 2 * CHUNK + 777 },
+		{ 5 * CHUNK, 2, 4 * CHUNK, 3 * CHUNK, 3 * CHUNK },
+		{ 5 * CHUNK, 0, 0, UINT64_MAX, 0 },
+		/* In its midst, and when only the end was still to be found. */
+		{ 2 * CHUNK, 1, 6 * CHUNK + 5, UINT64_MAX, 6 * CHUNK + 5 },
+		{ 2 * CHUNK, 2, 3 * CHUNK + 5, UINT64_MAX, 3 * CHUNK + 5 },
+		{ 100, 1, 300, UINT64_MAX, 300 },
+		{ 0, 0, CHUNK + 1, UINT64_MAX, CHUNK + 1 },
+		{ CHUNK + 1, 1, 8 * CHUNK, 2 * CHUNK, 2 * CHUNK },
+	};
+	Provium__V1__ReadFile options = PROVIUM__V1__READ_FILE__INIT;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint32_t id;
+
+		make_file(file_path, cases[i].size, 0600);
+		fd = open(file_path, O_RDONLY | O_CLOEXEC);
+		ck_assert_int_ge(fd, 0);
+		options = plain_read;
+		SET(options, length, cases[i].length);
+		new_size = cases[i].changed;
+		os_before(OS_READ, cases[i].reads, resize);
+		/* By path, by fd, and by fd from an offset. */
+		if (_i > 0)
+			SET(options, fd, fd);
+		if (_i > 1)
+			SET(options, offset, 0);
+		id = _i > 0 ? send_body(&client, BODY(READ_FILE), &options)
+			    : send_read(&client, file_path, &options);
+		ck_assert_uint_eq(expect_pattern(&client, id, 0), cases[i].expected);
+		ck_assert_int_eq(lseek(fd, 0, SEEK_CUR), _i == 1 ? (off_t)cases[i].expected : 0);
+		client_ping(&client);
+		close(fd);
+	}
+}
+END_TEST
+
 static Suite *read_file_suite(void)
 {
 	Suite *suite = suite_create("agent: reading files");
@@ -177,6 +246,7 @@ static Suite *read_file_suite(void)
 	tcase_add_test(tcase, read_failures);
 	tcase_add_test(tcase, read_fifo);
 	tcase_add_test(tcase, read_without_end);
+	tcase_add_loop_test(tcase, read_while_size_changes, 0, 3);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;
