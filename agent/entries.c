@@ -1,5 +1,6 @@
 #include "entries.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent/os.h"
@@ -8,6 +9,9 @@ int entries_fill(struct entries *entries, int fd, void *room, size_t size)
 {
 	ssize_t count = os_list(fd, room, size);
 
+	/* The directory itself has been removed, and so all that was in it. */
+	if (count < 0 && errno == ENOENT)
+		count = 0;
 	entries->at = room;
 	entries->end = entries->at + (count > 0 ? count : 0);
 	return count > 0 ? 1 : (int)count;

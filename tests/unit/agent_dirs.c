@@ -355,6 +355,134 @@ START_TEST(list_many)
 }
 END_TEST
 
+#define CHANGING 12000
+#define CREATED  3000
+
+/* Of the entries of a directory that changes: how often each was told. */
+static uint8_t told[CHANGING], told_created[CREATED];
+
+static void count_entry(const Provium__V1__DirEntry *entry)
+{
+	const char *name = (const char *)entry->name.data;
+	char number[16];
+
+	/* Behind zeros that make it long. */
+	ck_assert_uint_gt(entry->name.len, 8);
+	snprintf(number, sizeof(number), "%.8s", name + entry->name.len - 8);
+	if (name[0] == 'c')
+		told_created[atoi(number)]++;
+	else
+		told[atoi(number)]++;
+}
+
+/* Begins a listing that stops in the midst of the directory, since nobody reads it. */
+static uint32_t begin_listing(struct client *slow, const char *directory)
+{
+	uint64_t queued;
+	uint32_t id;
+
+	make_many(directory, CHANGING, 200);
+	client_connect(slow);
+	id = send_list(slow, directory);
+	eventually(client_info(&client).queued_bytes > QUEUE_LOW);
+	do {
+		queued = client_info(&client).queued_bytes;
+		usleep(100000);
+	} while (client_info(&client).queued_bytes != queued);
+	return id;
+}
+
+/* Takes the rest of it, up to the OK. */
+static void finish_listing(struct client *slow, uint32_t id)
+{
+	for (;;) {
+		const Provium__V1__Message *message = client_receive(slow);
+
+		ck_assert_ptr_nonnull(message);
+		ck_assert_uint_eq(message->id, id);
+		if (message->body_case == BODY(OK))
+			break;
+		ck_assert_msg(message->body_case == BODY(DIR_ENTRIES), "%s",
+			      message->body_case == BODY(ERROR) ? message->error->text : "");
+		for (size_t i = 0; i < message->dir_entries->n_entries; i++)
+			count_entry(message->dir_entries->entries[i]);
+	}
+	client_ping(slow);
+	client_close(slow);
+}
+
+/* In memory, and on the disk that the tests have. */
+static char *path_of_changing(int i)
+{
+	return i == 0 ? path_of_many() : path_of("dir");
+}
+
+/* What is there all the time comes once, whatever goes, comes, or is another file of its name. */
+START_TEST(list_changing)
+{
+	cleanup_free char *directory = path_of_changing(_i);
+	struct client slow;
+	unsigned int before = 0;
+	char name[NAME_MAX + 1];
+	uint32_t id;
+	int fd;
+
+	id = begin_listing(&slow, directory);
+	fd = open(directory, O_PATH | O_CLOEXEC);
+	for (int i = 0; i < CHANGING; i++) {
+		snprintf(name, sizeof(name), "%0200d", i);
+		if (i % 3 != 0)
+			ck_assert_int_eq(unlinkat(fd, name, 0), 0);
+		if (i % 3 == 1)
+			ck_assert_int_eq(mknodat(fd, name, S_IFREG | 0600, 0), 0);
+	}
+	for (int i = 0; i < CREATED; i++) {
+		snprintf(name, sizeof(name), "c%0200d", i);
+		ck_assert_int_eq(mknodat(fd, name, S_IFREG | 0600, 0), 0);
+	}
+	close(fd);
+	finish_listing(&slow, id);
+	for (int i = 0; i < CHANGING; i++) {
+		ck_assert_msg(i % 3 == 0 ? told[i] == 1 : i % 3 == 1 || told[i] <= 1,
+			      "%d comes %d times", i, told[i]);
+		before += i % 3 == 2 && told[i] == 1;
+	}
+	for (int i = 0; i < CREATED; i++)
+		ck_assert_msg(told_created[i] <= 1, "c%d comes twice", i);
+	/* It was in the midst of them. */
+	ck_assert_uint_gt(before, 0);
+	ck_assert_uint_lt(before, CHANGING / 3);
+}
+END_TEST
+
+/* It goes with all that is in it: what had been read is told, and that is its end. */
+START_TEST(list_removed)
+{
+	cleanup_free char *directory = path_of_changing(_i);
+	struct client slow;
+	unsigned int count = 0;
+	char name[NAME_MAX + 1];
+	uint32_t id;
+	int fd;
+
+	id = begin_listing(&slow, directory);
+	fd = open(directory, O_PATH | O_CLOEXEC);
+	for (int i = 0; i < CHANGING; i++) {
+		snprintf(name, sizeof(name), "%0200d", i);
+		ck_assert_int_eq(unlinkat(fd, name, 0), 0);
+	}
+	close(fd);
+	ck_assert_int_eq(rmdir(directory), 0);
+	finish_listing(&slow, id);
+	for (int i = 0; i < CHANGING; i++) {
+		ck_assert_msg(told[i] <= 1, "%d comes twice", i);
+		count += told[i];
+	}
+	ck_assert_uint_gt(count, 0);
+	ck_assert_uint_lt(count, CHANGING);
+}
+END_TEST
+
 START_TEST(list_cancelled)
 {
 	cleanup_free char *directory = path_of_many();
@@ -669,6 +797,8 @@ static Suite *dirs_suite(void)
 
 	tcase_add_checked_fixture(mounts, files_start_mounted, files_stop_mounted);
 	tcase_add_test(mounts, list_many);
+	tcase_add_loop_test(mounts, list_changing, 0, 2);
+	tcase_add_loop_test(mounts, list_removed, 0, 2);
 	tcase_add_test(mounts, list_cancelled);
 	tcase_add_test(mounts, mount_and_unmount);
 	tcase_add_loop_test(mounts, full_disk, 0, 2);

@@ -306,6 +306,24 @@ START_TEST(filled_again)
 }
 END_TEST
 
+static void remove_inside(void)
+{
+	ck_assert_int_eq(unlink(test_path("top/dir/a")), 0);
+	ck_assert_int_eq(rmdir(inside), 0);
+}
+
+/* Another has removed a directory that we are in. */
+START_TEST(removed_by_another)
+{
+	shell("mkdir -p top/dir && touch top/dir/a top/b");
+	snprintf(inside, sizeof(inside), "%s", test_path("top/dir"));
+	/* The list of top, then that of dir. */
+	os_before(OS_LIST, 1, remove_inside);
+	client_expect_ok(&client, send_remove(top, true));
+	ck_assert(!exists(top));
+}
+END_TEST
+
 /* A file system that says "not empty" of what looks empty does not keep us for ever. */
 START_TEST(never_empty)
 {
@@ -413,6 +431,7 @@ static Suite *remove_suite(void)
 	tcase_add_test(tcase, directory_for_file);
 	tcase_add_test(tcase, moved_away);
 	tcase_add_test(tcase, filled_again);
+	tcase_add_test(tcase, removed_by_another);
 	tcase_add_test(tcase, never_empty);
 	tcase_add_test(tcase, attacker);
 	tcase_add_loop_test(tcase, failures, 0, 9);
