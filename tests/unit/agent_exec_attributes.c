@@ -183,6 +183,37 @@ START_TEST(rights_of_the_user)
 }
 END_TEST
 
+/* A user may not raise a limit that is hard: that is done while there are the agent's rights. */
+START_TEST(raised_limit)
+{
+	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT, *rlimits[] = { &rlimit };
+	const struct rlimit own = { 1000, 1000 }, more = { 1000, 1001 };
+
+	if (!is_root())
+		return;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &own), 0);
+	if (setrlimit(RLIMIT_NOFILE, &more) < 0) {
+		fprintf(stderr, "# skipped: no right to raise a limit (CAP_SYS_RESOURCE)\n");
+		return;
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &own), 0);
+	exec.has_uid = true;
+	exec.uid = 12345;
+	run("ulimit -Sn && ulimit -Hn && ulimit -Hn 1001");
+	ck_assert_str_eq((const char *)outcome.output[0], "1000\n1000\n");
+	ck_assert_uint_ne(outcome.result.exit_code, 0);
+	rlimit.has_resource = rlimit.has_soft = rlimit.has_hard = true;
+	rlimit.resource = RLIMIT_NOFILE;
+	rlimit.soft = 500;
+	rlimit.hard = 2000;
+	exec.rlimits = rlimits;
+	exec.n_rlimits = 1;
+	run("id -u && ulimit -Sn && ulimit -Hn");
+	outcome_expect(&outcome, "12345\n500\n2000\n", "");
+	outcome_expect_exit(&outcome, 0);
+}
+END_TEST
+
 /* As root in name and as nobody else in fact: the last steps of a user's change fail. */
 static void drop_rights(void)
 {
@@ -220,6 +251,10 @@ START_TEST(not_permitted)
 	exec.rlimits = rlimits;
 	exec.n_rlimits = 1;
 	expect_not_started(EPERM, "prlimit64");
+	/* That is tried before the credentials change, and with them what is permitted. */
+	exec.has_gid = true;
+	expect_not_started(EPERM, "prlimit64");
+	exec.has_gid = false;
 	exec.n_rlimits = 0;
 	run("echo fine");
 	outcome_expect(&outcome, "fine\n", "");
@@ -415,6 +450,7 @@ static Suite *attributes_suite(void)
 	tcase_add_test(tcase, everything);
 	tcase_add_test(tcase, many_groups);
 	tcase_add_test(tcase, rights_of_the_user);
+	tcase_add_test(tcase, raised_limit);
 	tcase_add_test(tcase, not_permitted);
 	tcase_add_test(tcase, agent_stays_as_it_is);
 	tcase_add_test(tcase, dies_with_the_agent);
