@@ -168,6 +168,10 @@ static bool look(struct kill_tree *tree, DIR *dir, int number)
 	return again;
 }
 
+/*
+ * One that was sent SIGSTOP and is about to run has not stopped yet, and may be in the middle of
+ * a fork. On a busy machine it needs a processor for that, which our looking must not take.
+ */
 static void look_until_quiet(struct kill_tree *tree, DIR *dir, int number)
 {
 	for (int round = 0; look(tree, dir, number); round++) {
@@ -176,6 +180,8 @@ static void look_until_quiet(struct kill_tree *tree, DIR *dir, int number)
 				"processes of a command start others faster than they are stopped");
 			return;
 		}
+		if (round >= KILL_TREE_BUSY_ROUNDS)
+			usleep(KILL_TREE_PAUSE_US);
 	}
 }
 

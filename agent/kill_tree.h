@@ -10,6 +10,10 @@
 #define KILL_TREE_MAX_MEMBERS 16384
 #define KILL_TREE_MAX_ROUNDS  32
 
+/* Looks that are made at once, and microseconds between the others. */
+#define KILL_TREE_BUSY_ROUNDS 4
+#define KILL_TREE_PAUSE_US    2000
+
 /* Those that are to die; all zeros: none. */
 struct kill_tree {
 	/* In ascending order. */
