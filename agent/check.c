@@ -4,10 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool fail(struct check_failure *failure, enum error_code code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static bool fail(struct check_failure *failure, enum error_code code, const char *format, ...)
+bool check_fail(struct check_failure *failure, enum error_code code, const char *format, ...)
 {
 	va_list arguments;
 
@@ -43,12 +40,12 @@ static bool check_bytes(const ProtobufCBinaryData *bytes, const struct field_rul
 			struct check_failure *failure)
 {
 	if (rule->max && bytes->len > rule->max)
-		return fail(failure, ERROR_LIMIT, "%s: %zu bytes; at most %llu are allowed",
-			    rule->name, bytes->len, (unsigned long long)rule->max);
+		return check_fail(failure, ERROR_LIMIT, "%s: %zu bytes; at most %llu are allowed",
+				  rule->name, bytes->len, (unsigned long long)rule->max);
 	if ((rule->flags & FIELD_NOT_EMPTY) && bytes->len == 0)
-		return fail(failure, ERROR_INVALID, "%s: is empty", rule->name);
+		return check_fail(failure, ERROR_INVALID, "%s: is empty", rule->name);
 	if ((rule->flags & FIELD_NO_NUL) && bytes->len && memchr(bytes->data, '\0', bytes->len))
-		return fail(failure, ERROR_INVALID, "%s: holds a NUL byte", rule->name);
+		return check_fail(failure, ERROR_INVALID, "%s: holds a NUL byte", rule->name);
 	return true;
 }
 
@@ -74,7 +71,7 @@ static bool check_within(const ProtobufCMessage *message, const struct field_rul
 	if (!rule->set || check_fields(message, rule->set, failure))
 		return true;
 	memcpy(text, failure->text, sizeof(text));
-	return fail(failure, failure->code, "%s: %s", rule->name, text);
+	return check_fail(failure, failure->code, "%s: %s", rule->name, text);
 }
 
 // NOLINTNEXTLINE(misc-no-recursion)
@@ -109,9 +106,9 @@ static bool check_number(uint64_t value, const struct field_rule *rule,
 	bool is_too_small = (rule->flags & FIELD_NOT_EMPTY) && value == 0;
 
 	if (is_too_small || (rule->max && value > rule->max))
-		return fail(failure, ERROR_INVALID,
-			    "%s: %llu is out of range; the greatest is %llu", rule->name,
-			    (unsigned long long)value, (unsigned long long)rule->max);
+		return check_fail(failure, ERROR_INVALID,
+				  "%s: %llu is out of range; the greatest is %llu", rule->name,
+				  (unsigned long long)value, (unsigned long long)rule->max);
 	return true;
 }
 
@@ -131,10 +128,10 @@ static bool check_value(const ProtobufCMessage *message, const struct field_rule
 		return check_all_within(message, rule, failure);
 	case FIELD_REPEATED:
 		if (rule->max && *(const size_t *)at(message, rule->presence) > rule->max)
-			return fail(failure, ERROR_LIMIT,
-				    "%s: %zu entries; at most %llu are allowed", rule->name,
-				    *(const size_t *)at(message, rule->presence),
-				    (unsigned long long)rule->max);
+			return check_fail(failure, ERROR_LIMIT,
+					  "%s: %zu entries; at most %llu are allowed", rule->name,
+					  *(const size_t *)at(message, rule->presence),
+					  (unsigned long long)rule->max);
 		return true;
 	case FIELD_U32:
 	case FIELD_U64:
@@ -163,8 +160,8 @@ static bool check_one_of(const struct field_rule *rules, unsigned int count, uns
 			snprintf(names + length, sizeof(names) - length, "%s%s",
 				 length ? " and " : "", rules[i].name);
 	}
-	return fail(failure, ERROR_INVALID, "exactly one of %s must be there, not %s", names,
-		    present ? "several" : "none");
+	return check_fail(failure, ERROR_INVALID, "exactly one of %s must be there, not %s", names,
+			  present ? "several" : "none");
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the tables, none of which holds itself
@@ -176,8 +173,8 @@ bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
 	unsigned int alternatives = 0, chosen = 0;
 
 	if (message->n_unknown_fields > 0)
-		return fail(failure, ERROR_UNSUPPORTED, "field %u is not known to this agent",
-			    message->unknown_fields[0].tag);
+		return check_fail(failure, ERROR_UNSUPPORTED, "field %u is not known to this agent",
+				  message->unknown_fields[0].tag);
 	for (unsigned int i = 0; i < count; i++) {
 		const struct field_rule *rule = &rules[i];
 		bool present = is_present(message, rule);
@@ -189,16 +186,16 @@ bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
 		if (!present) {
 			if (rule->flags & FIELD_REQUIRED)
 				return rule->type == FIELD_CASE
-					       ? fail(failure, ERROR_INVALID, "is empty")
-					       : fail(failure, ERROR_INVALID, "%s: is absent",
-						      rule->name);
+					       ? check_fail(failure, ERROR_INVALID, "is empty")
+					       : check_fail(failure, ERROR_INVALID, "%s: is absent",
+							    rule->name);
 			continue;
 		}
 		if (!check_value(message, rule, failure))
 			return false;
 		if ((rule->flags & FIELD_UNSERVED) && !is_default(message, rule))
-			return fail(failure, ERROR_UNSUPPORTED, "%s: is not served by this agent",
-				    rule->name);
+			return check_fail(failure, ERROR_UNSUPPORTED,
+					  "%s: is not served by this agent", rule->name);
 	}
 	if (alternatives > 0 && chosen != 1)
 		return check_one_of(rules, count, chosen, failure);

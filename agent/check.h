@@ -113,4 +113,8 @@ struct check_failure {
 bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
 		  struct check_failure *failure);
 
+/* Fills *failure. Always false. */
+bool check_fail(struct check_failure *failure, enum error_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 #endif

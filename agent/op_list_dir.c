@@ -103,7 +103,7 @@ static const struct work_operations operations = {
 void op_list_dir(struct session *session, uint32_t id, const Provium__V1__Message *message)
 {
 	struct dir_list *list = work_create(session, id, message, &operations, sizeof(*list),
-					    &message->list_dir->path, -1);
+					    file_subject(&message->list_dir->path, -1));
 
 	if (!list)
 		return;

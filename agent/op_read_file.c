@@ -196,7 +196,7 @@ void op_read_file(struct session *session, uint32_t id, const Provium__V1__Messa
 	const Provium__V1__ReadFile *request = message->read_file;
 	struct file_read *read =
 		work_create(session, id, message, &operations, sizeof(*read),
-			    request->has_path ? &request->path : NULL, request->fd);
+			    file_subject(request->has_path ? &request->path : NULL, request->fd));
 
 	if (!read)
 		return;

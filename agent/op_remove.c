@@ -328,9 +328,9 @@ void op_remove(struct session *session, uint32_t id, const Provium__V1__Message 
 {
 	const Provium__V1__Remove *request = message->remove;
 	size_t levels = request->recursive ? OPEN_LEVELS : 0;
-	struct removal *removal =
-		work_create(session, id, message, &operations,
-			    sizeof(*removal) + levels * sizeof(struct level), &request->path, -1);
+	struct removal *removal = work_create(session, id, message, &operations,
+					      sizeof(*removal) + levels * sizeof(struct level),
+					      file_subject(&request->path, -1));
 
 	if (!removal)
 		return;

@@ -305,7 +305,7 @@ void op_tail(struct session *session, uint32_t id, const Provium__V1__Message *m
 		return;
 	}
 	tail = work_create(session, id, message, &operations, sizeof(*tail),
-			   request->has_path ? &request->path : NULL, request->fd);
+			   file_subject(request->has_path ? &request->path : NULL, request->fd));
 	if (!tail)
 		return;
 	tail->by_path = request->has_path;

@@ -55,6 +55,11 @@ HANDLER(op_chown);
 HANDLER(op_mount);
 HANDLER(op_umount);
 
+/* op_syscall.c, op_read_memory.c */
+HANDLER(op_syscall);
+HANDLER(op_ioctl);
+HANDLER(op_read_memory);
+
 #undef HANDLER
 
 #endif

@@ -8,15 +8,19 @@
 #include "common/util.h"
 #include "proto/limits.h"
 
-#define EXEC       Provium__V1__Exec
-#define STDIN_DATA Provium__V1__Stdin
-#define RESIZE     Provium__V1__Resize
-#define JOB_WAIT   Provium__V1__JobWait
-#define JOB_KILL   Provium__V1__JobKill
-#define JOB_OUTPUT Provium__V1__JobOutput
-#define READ_FILE  Provium__V1__ReadFile
-#define WRITE_FILE Provium__V1__WriteFile
-#define WRITE_DATA Provium__V1__WriteData
+#define EXEC        Provium__V1__Exec
+#define STDIN_DATA  Provium__V1__Stdin
+#define RESIZE      Provium__V1__Resize
+#define JOB_WAIT    Provium__V1__JobWait
+#define JOB_KILL    Provium__V1__JobKill
+#define JOB_OUTPUT  Provium__V1__JobOutput
+#define READ_FILE   Provium__V1__ReadFile
+#define WRITE_FILE  Provium__V1__WriteFile
+#define WRITE_DATA  Provium__V1__WriteData
+#define BUFFER      Provium__V1__Buffer
+#define CALL_OPTION Provium__V1__CallOption
+#define SYSCALL     Provium__V1__Syscall
+#define IOCTL       Provium__V1__Ioctl
 
 /* A path that must be there; one of a path and an fd. */
 #define PATH(type, field) \
@@ -244,6 +248,61 @@ static const struct field_rule tail_fields[] = {
 	FIELD(Provium__V1__Tail, offset, FIELD_U64, 0, MAX_OFFSET),
 };
 
+/* What belongs together is checked by program_check. */
+static const struct field_rule buffer_fields[] = {
+	FIELD(BUFFER, input, FIELD_BYTES, 0, 0),
+	FIELD(BUFFER, size, FIELD_U32, 0, 0),
+	FIELD(BUFFER, output, FIELD_BOOL, 0, 0),
+	FIELD(BUFFER, placement, FIELD_ENUM, 0, PROVIUM__V1__PLACEMENT__PLACE_UNMAPPED),
+	FIELD_LIST(BUFFER, pointer_offsets, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(BUFFER, pointer_targets, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(BUFFER, pointer_addends, FIELD_REPEATED, 0, 0),
+	FIELD(BUFFER, report_changes, FIELD_BOOL, 0, 0),
+	FIELD(BUFFER, fill_seed, FIELD_U32, 0, 0),
+	FIELD(BUFFER, fill_complement, FIELD_BOOL, 0, 0),
+};
+static const struct field_set buffer_set = FIELD_SET(buffer_fields);
+
+static const struct field_rule call_option_fields[] = {
+	FIELD(CALL_OPTION, call, FIELD_U32, FIELD_REQUIRED, 0),
+	FIELD(CALL_OPTION, deadline_ms, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(CALL_OPTION, repeat, FIELD_U32, FIELD_NOT_EMPTY, PROVIUM_MAX_REPEAT),
+	FIELD(CALL_OPTION, stop_on_error, FIELD_BOOL, 0, 0),
+};
+static const struct field_set call_option_set = FIELD_SET(call_option_fields);
+
+static const struct field_rule syscall_fields[] = {
+	FIELD_OBJECTS(SYSCALL, buffers, 0, &buffer_set),
+	FIELD_LIST(SYSCALL, numbers, FIELD_REPEATED, FIELD_REQUIRED, PROVIUM_MAX_CALLS),
+	FIELD_LIST(SYSCALL, arg_counts, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(SYSCALL, args, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(SYSCALL, reference_args, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(SYSCALL, reference_kinds, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(SYSCALL, reference_indexes, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(SYSCALL, reference_offsets, FIELD_REPEATED, 0, 0),
+	FIELD_LIST(SYSCALL, reference_widths, FIELD_REPEATED, 0, 0),
+	FIELD_OBJECTS(SYSCALL, options, 0, &call_option_set),
+	FIELD(SYSCALL, deadline_ms, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(SYSCALL, stop_on_error, FIELD_BOOL, 0, 0),
+	FIELD(SYSCALL, background, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD(SYSCALL, trace, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+};
+
+static const struct field_rule ioctl_fields[] = {
+	FIELD(IOCTL, fd, FIELD_I32, FIELD_REQUIRED, 0),
+	FIELD(IOCTL, command, FIELD_U64, FIELD_REQUIRED, 0),
+	FIELD_OBJECTS(IOCTL, buffers, 0, &buffer_set),
+	FIELD(IOCTL, arg, FIELD_U64, 0, 0),
+	FIELD(IOCTL, deadline_ms, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(IOCTL, background, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+};
+
+static const struct field_rule read_memory_fields[] = {
+	FIELD(Provium__V1__ReadMemory, address, FIELD_U64, FIELD_REQUIRED, 0),
+	FIELD(Provium__V1__ReadMemory, length, FIELD_U64, FIELD_REQUIRED | FIELD_NOT_EMPTY,
+	      MAX_OFFSET),
+};
+
 #define FIELDS(array) .fields = FIELD_SET(array)
 #define CODE(name)    PROVIUM__V1__MESSAGE__BODY_##name
 
@@ -254,8 +313,8 @@ static const struct message_rule rules[] = {
 	[CODE(READ_FILE)] = { "READ_FILE", op_read_file, FIELDS(read_file_fields), .in_turn = true,
 			      .lasts = true, .cancellable = true },
 	[CODE(SHUTDOWN)] = { "SHUTDOWN", op_shutdown, FIELDS(shutdown_fields) },
-	[CODE(SYSCALL)] = { "SYSCALL" },
-	[CODE(IOCTL)] = { "IOCTL" },
+	[CODE(SYSCALL)] = { "SYSCALL", op_syscall, FIELDS(syscall_fields), .in_turn = true },
+	[CODE(IOCTL)] = { "IOCTL", op_ioctl, FIELDS(ioctl_fields), .in_turn = true },
 	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC", op_exec_async, FIELDS(exec_async_fields) },
 	[CODE(JOB_WAIT)] = { "JOB_WAIT", op_job_wait, FIELDS(job_wait_fields), .lasts = true,
 			     .cancellable = true },
@@ -289,7 +348,8 @@ static const struct message_rule rules[] = {
 	[CODE(UMOUNT)] = { "UMOUNT", op_umount, FIELDS(umount_fields), .in_turn = true },
 	[CODE(TAIL)] = { "TAIL", op_tail, FIELDS(tail_fields), .in_turn = true, .lasts = true,
 			 .cancellable = true },
-	[CODE(READ_MEMORY)] = { "READ_MEMORY" },
+	[CODE(READ_MEMORY)] = { "READ_MEMORY", op_read_memory, FIELDS(read_memory_fields),
+				.in_turn = true, .lasts = true, .cancellable = true },
 	[CODE(WORKER_LIST)] = { "WORKER_LIST" },
 	[CODE(WORKER_KILL)] = { "WORKER_KILL" },
 	[CODE(CLOCK_GET)] = { "CLOCK_GET" },

@@ -124,8 +124,7 @@ static void on_next(struct task *task)
 }
 
 void *work_create(struct session *session, uint32_t id, const Provium__V1__Message *message,
-		  const struct work_operations *operations, size_t size,
-		  const ProtobufCBinaryData *path, int fd)
+		  const struct work_operations *operations, size_t size, char *subject)
 {
 	struct work *work = calloc(1, size);
 
@@ -134,11 +133,12 @@ void *work_create(struct session *session, uint32_t id, const Provium__V1__Messa
 		work->request.id = id;
 		work->request.code = message->body_case;
 		work->operations = operations;
-		work->subject = file_subject(path, fd);
-		if (work->subject)
+		work->subject = subject;
+		if (subject)
 			return work;
 	}
 	free(work);
+	free(subject);
 	reply_error(session, id, ERROR_LIMIT, NULL, 0, "%s: no memory",
 		    rule_of(message->body_case)->name);
 	return NULL;

@@ -52,12 +52,11 @@ struct work {
 };
 
 /*
- * A structure of this size, zeroed, for a request about path, or where there is none about fd.
- * NULL: no memory, which has been answered.
+ * A structure of this size, zeroed, for a request about subject, which it takes over (NULL: no
+ * memory). NULL: no memory, which has been answered.
  */
 void *work_create(struct session *session, uint32_t id, const Provium__V1__Message *message,
-		  const struct work_operations *operations, size_t size,
-		  const ProtobufCBinaryData *path, int fd);
+		  const struct work_operations *operations, size_t size, char *subject);
 
 /*
  * Puts it in flight and makes the first step, with which it may have ended and be gone: false.

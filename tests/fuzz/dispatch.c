@@ -20,6 +20,7 @@
 
 #include <linux/stat.h>
 
+#include "agent/arch.h"
 #include "agent/log.h"
 #include "agent/os.h"
 #include "agent/server.h"
@@ -30,6 +31,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* So little that the socket takes it, and all replies to it, at once: nobody else is needed. */
 #define MAX_INPUT 8192
 #define ROOM      (1 << 20)
+
+/* What a program would do to this machine is not done. */
+int64_t arch_call(uint64_t number, const uint64_t args[6])
+{
+	return number % 2 ? -ENOSYS : (int64_t)args[0];
+}
+
+int64_t arch_fork(uint64_t number, const uint64_t args[6], uint64_t flags)
+{
+	(void)args;
+	return (int64_t)(number + flags);
+}
+
+const char arch_call_done[1];
 
 int os_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {

@@ -272,6 +272,91 @@ static void add_plain(uint32_t id, bool shutdown)
 }
 
 /* Whole connections: what a host sends from its first byte to its end. */
+/* Buffers of all placements, one pointing to another, and references of all kinds. */
+static void add_program(uint32_t id)
+{
+	Provium__V1__Syscall body = PROVIUM__V1__SYSCALL__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__CallOption option = PROVIUM__V1__CALL_OPTION__INIT, *options[] = { &option };
+	Provium__V1__Buffer all[5], *buffers[5];
+	uint32_t zero = 0, one = 1;
+	int64_t addend = -1;
+	uint32_t numbers[] = { 257, 1, 56 }, counts[] = { 3, 3, 2 };
+	uint64_t args[8] = { 100, 0, 2, 0, 0, 0, 0, 0 };
+	uint32_t replaced[] = { 1, 3, 4, 5 }, indexes[] = { 0, 0, 1, 1 };
+	uint32_t offsets[] = { 0, 1, 0, 8 }, widths[] = { 8, 8, 4, 2 };
+	Provium__V1__ReferenceKind kinds[] = { 0, 1, 2, 3 };
+
+	for (int i = 0; i < 5; i++) {
+		provium__v1__buffer__init(&all[i]);
+		all[i].has_placement = true;
+		all[i].placement = (Provium__V1__Placement)i;
+		all[i].has_size = true;
+		all[i].size = 64;
+		all[i].has_output = all[i].output = i < 4;
+		all[i].has_report_changes = all[i].report_changes = i < 4;
+		buffers[i] = &all[i];
+	}
+	all[0].has_input = true;
+	all[0].input = bytes("input");
+	all[1].pointer_offsets = &zero;
+	all[1].pointer_targets = &one;
+	all[1].pointer_addends = &addend;
+	all[1].n_pointer_offsets = all[1].n_pointer_targets = all[1].n_pointer_addends = 1;
+	option.has_call = option.has_repeat = option.has_stop_on_error = true;
+	option.call = 1;
+	option.repeat = 3;
+	body.buffers = buffers;
+	body.n_buffers = 5;
+	body.numbers = numbers;
+	body.arg_counts = counts;
+	body.n_numbers = body.n_arg_counts = 3;
+	body.args = args;
+	body.n_args = 8;
+	body.reference_args = replaced;
+	body.reference_kinds = kinds;
+	body.reference_indexes = indexes;
+	body.reference_offsets = offsets;
+	body.reference_widths = widths;
+	body.n_reference_args = body.n_reference_kinds = body.n_reference_indexes =
+		body.n_reference_offsets = body.n_reference_widths = 4;
+	body.options = options;
+	body.n_options = 1;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
+	message.syscall = &body;
+	add(id, &message);
+}
+
+static void add_ioctl(uint32_t id)
+{
+	Provium__V1__Ioctl body = PROVIUM__V1__IOCTL__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Buffer buffer = PROVIUM__V1__BUFFER__INIT, *buffers[] = { &buffer };
+
+	body.has_fd = body.has_command = true;
+	body.command = 0x5401;
+	buffer.has_input = buffer.has_output = buffer.output = true;
+	buffer.input = bytes("four");
+	body.buffers = buffers;
+	body.n_buffers = 1;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_IOCTL;
+	message.ioctl = &body;
+	add(id, &message);
+}
+
+static void add_read_memory(uint32_t id)
+{
+	Provium__V1__ReadMemory body = PROVIUM__V1__READ_MEMORY__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	body.has_address = body.has_length = true;
+	body.address = 4096;
+	body.length = 100;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_READ_MEMORY;
+	message.read_memory = &body;
+	add(id, &message);
+}
+
 static void write_dispatch_seeds(void)
 {
 	add_exec(1);
@@ -291,6 +376,10 @@ static void write_dispatch_seeds(void)
 	add_cancel(5, 1);
 	end_script("waiting");
 	write_job_seed();
+	add_program(1);
+	add_ioctl(2);
+	add_read_memory(3);
+	end_script("program");
 	add_cancel(1, 7);
 	add_plain(2, true);
 	end_script("shutdown");

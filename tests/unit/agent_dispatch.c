@@ -83,6 +83,7 @@ static uint8_t type_of(const ProtobufCFieldDescriptor *field)
 	case PROTOBUF_C_TYPE_SINT32:
 		return FIELD_I32;
 	case PROTOBUF_C_TYPE_UINT64:
+	case PROTOBUF_C_TYPE_FIXED64:
 		return FIELD_U64;
 	case PROTOBUF_C_TYPE_ENUM:
 		return FIELD_ENUM;

@@ -60,6 +60,21 @@ void put_number(struct bytes *bytes, uint32_t field, uint64_t value)
 	put_varint(bytes, value);
 }
 
+/* A number in the way of its field. */
+static void put_value(struct bytes *bytes, const ProtobufCFieldDescriptor *field, uint64_t value)
+{
+	if (field->type != PROTOBUF_C_TYPE_FIXED64) {
+		put_number(bytes, field->id, value);
+		return;
+	}
+	put_tag(bytes, field->id, WIRE_FIXED64);
+	for (int i = 0; i < 8; i++) {
+		uint8_t byte = (uint8_t)(value >> 8 * i);
+
+		put(bytes, &byte, 1);
+	}
+}
+
 void put_block(struct bytes *bytes, uint32_t field, const void *data, size_t size)
 {
 	put_tag(bytes, field, WIRE_LENGTH);
@@ -245,7 +260,7 @@ static void encode(struct bytes *bytes, const ProtobufCMessageDescriptor *schema
 		else if (found && is_block(field))
 			put_text(bytes, field->id, &token);
 		else if (found)
-			put_number(bytes, field->id, strtoull(token.value, NULL, 10));
+			put_value(bytes, field, strtoull(token.value, NULL, 10));
 	}
 }
 

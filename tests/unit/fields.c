@@ -60,6 +60,10 @@ static const struct {
 	{ BODY(MOUNT), "source:'none' target:'$D' fstype:'no-such-type'" },
 	{ BODY(UMOUNT), "target:'$D'" },
 	{ BODY(TAIL), "path:'$F'" },
+	/* getpid(2), and an ioctl(2) that no fd answers. */
+	{ BODY(SYSCALL), "numbers:39" },
+	{ BODY(IOCTL), "fd:-1 command:0" },
+	{ BODY(READ_MEMORY), "address:0 length:1" },
 };
 
 const size_t fields_requests = ARRAY_SIZE(bases);

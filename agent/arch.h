@@ -1,0 +1,31 @@
+/*
+ * What depends on the architecture: the instruction that makes a system call, with nothing of a C
+ * library around it.
+ *
+ * Both functions are written as a whole, so that a signal's handler can tell by the program counter
+ * whether the instruction of arch_call is still to be made: from arch_call up to arch_call_done it
+ * is.
+ *
+ * Conventions: syscall(2), "Architecture calling conventions".
+ */
+#ifndef AGENT_ARCH_H
+#define AGENT_ARCH_H
+
+#include <stdint.h>
+
+/* Returns what the kernel returned. */
+int64_t arch_call(uint64_t number, const uint64_t args[6]);
+extern const char arch_call_done[];
+
+/*
+ * The same for a call that may return twice. The new process or thread never comes back: it parks,
+ * until it is killed with the thread that made it. It may share our memory, and its stack may be
+ * anything, so it uses none.
+ *
+ * PARK_OWN_FILES: its fd table is its own. The agent's fds in it (512 and above) are closed, or the
+ * peers of the connections would wait for their end in vain.
+ */
+#define PARK_OWN_FILES 1
+int64_t arch_fork(uint64_t number, const uint64_t args[6], uint64_t flags);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * A program: the system calls of one SYSCALL request (docs/protocol.md).
+ *
+ *	program_check     pure: everything that can be wrong is found before anything is done
+ *	program_map       its buffers, in memory of their own
+ *	program_run       the calls
+ *	program_result    what goes back
+ *	program_finish    releases all of it, at any stage
+ *
+ * The request is borrowed all the while.
+ */
+#ifndef AGENT_PROGRAM_H
+#define AGENT_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/check.h"
+#include "proto/codec.h"
+
+struct program_buffer {
+	/* Of its first byte. */
+	uint8_t *address;
+	uint32_t size;
+	/* All its pages and the guard beside them; NULL: not mapped. */
+	void *map;
+	size_t map_size;
+	/* Where its pages lie in the map. */
+	size_t pages;
+	size_t pages_size;
+	/* With report_changes: its content before the first call. */
+	uint8_t *before;
+};
+
+struct program {
+	const Provium__V1__Syscall *request;
+	struct program_buffer *buffers;
+	/* Of the calls that were made. */
+	int64_t *results;
+	uint64_t *durations;
+	uint32_t made;
+	/* A call that failed has ended it. */
+	bool stopped;
+	/* Which call must not be made, and why. */
+	uint32_t refused_call;
+	const char *refused;
+	/* What could not be had (with errno). */
+	const char *failed;
+
+	/* What the result's message is made of. */
+	struct program_room *room;
+	uint8_t *data;
+	uint32_t *changes;
+	size_t n_changes;
+};
+
+/* False: *failure says what is wrong. */
+bool program_check(const Provium__V1__Syscall *request, struct check_failure *failure);
+
+/* Begins a program that has passed. False: *failed and errno say why; program_finish all the same.
+ */
+bool program_map(struct program *program, const Provium__V1__Syscall *request);
+
+/*
+ * Makes the calls. False: one of them must not be made (refused_call, refused). It is known before
+ * the first is made, unless its arguments come of a result or of what a call has written.
+ */
+bool program_run(struct program *program);
+
+/*
+ * Fills result, which lives until program_finish, from what the buffers hold now. False: no memory.
+ */
+bool program_result(struct program *program, Provium__V1__SyscallResult *result);
+
+void program_finish(struct program *program);
+
+#endif
