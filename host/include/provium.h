@@ -1027,4 +1027,6 @@ void provium_vm_free(struct provium_vm *vm);
 }
 #endif
 
+#include "provium_program.h"
+
 #endif

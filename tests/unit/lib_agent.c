@@ -1,8 +1,6 @@
-/*
- * The library against the real agent, without a VM: "server PATH" is its server over a socketpair,
- * "program PATH" the static binary over its Unix socket. Commands run on this machine, so their
- * pids and files can be looked at directly.
- */
+/* Commands and files through the library, on the real agent (lib_real.h). */
+#include "lib_real.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,113 +16,9 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
-#include "host/include/provium.h"
 #include "unit.h"
 
-/* For anything that should take no time. */
-#define SOON 20000
-
-/* One of the two. */
-static const char *agent_program;
-static const char *server_program;
-static pid_t agent_pid;
-static struct provium_connection *connection;
-static struct provium_error error;
 static struct provium_exec_result result;
-static char directory[128];
-static char path[160];
-static char other_path[160];
-
-#define check_ok(call)                                                \
-	do {                                                          \
-		if ((call) < 0)                                       \
-			ck_abort_msg("%s: %s", #call, error.message); \
-	} while (0)
-
-static void check_error(enum provium_code code, const char *text)
-{
-	if (error.code != code || !strstr(error.message, text))
-		ck_abort_msg("code %d, wanted %d: \"%s\", wanted \"%s\"", error.code, code,
-			     error.message, text);
-}
-
-/* ------------------------------------------------------------------------------------------- */
-/* The agent */
-
-static void start_server(void)
-{
-	char number[16];
-	int pair[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	agent_pid = fork();
-	if (agent_pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		fcntl(pair[1], F_SETFD, 0);
-		snprintf(number, sizeof(number), "%d", pair[1]);
-		execl(server_program, server_program, number, NULL);
-		_exit(127);
-	}
-	close(pair[1]);
-	check_ok(provium_connect_fd(pair[0], SOON, &connection, &error));
-}
-
-static void start_program(void)
-{
-	char socket_path[160];
-	char address[200];
-	struct stat status;
-
-	snprintf(socket_path, sizeof(socket_path), "%s/agent", directory);
-	snprintf(address, sizeof(address), "unix:%s", socket_path);
-	agent_pid = fork();
-	if (agent_pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		execl(agent_program, agent_program, "--listen", address, NULL);
-		_exit(127);
-	}
-	for (int i = 0; stat(socket_path, &status) < 0 && i < 1000; i++)
-		usleep(10000);
-	snprintf(address, sizeof(address), "agent-unix:%s", socket_path);
-	/* Bound, and listening a moment later. */
-	for (int i = 0; provium_connect(address, SOON, &connection, &error) < 0; i++) {
-		if (error.os_errno != ECONNREFUSED || i == 1000)
-			ck_abort_msg("%s", error.message);
-		usleep(1000);
-	}
-}
-
-static void start(void)
-{
-	const char *base = getenv("TMPDIR");
-
-	umask(022);
-	snprintf(directory, sizeof(directory), "%s/lib-agent-XXXXXX", base ? base : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/file", directory);
-	snprintf(other_path, sizeof(other_path), "%s/other", directory);
-	if (agent_program)
-		start_program();
-	else
-		start_server();
-}
-
-static void finish(void)
-{
-	int status;
-
-	provium_connection_free(connection);
-	if (agent_program)
-		kill(agent_pid, SIGTERM);
-	ck_assert_int_eq(waitpid(agent_pid, &status, 0), agent_pid);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		ck_abort_msg("the agent's wait status is 0x%x", status);
-	unlink(path);
-	unlink(other_path);
-	snprintf(path, sizeof(path), "%s/agent", directory);
-	unlink(path);
-	ck_assert_int_eq(rmdir(directory), 0);
-}
 
 /* ------------------------------------------------------------------------------------------- */
 /* Helpers */
@@ -546,7 +440,7 @@ START_TEST(test_pings)
 	check_ok(provium_info(connection, SOON, &after, &error));
 	ck_assert_uint_eq(after.open_fds, before.open_fds);
 	/* The sanitizer's quarantine makes the native server grow; the program must not. */
-	if (agent_program)
+	if (real_is_program())
 		ck_assert_uint_le(after.resident_bytes, before.resident_bytes + KIB(64));
 	ck_assert_uint_ge(after.frames_received, before.frames_received + 100000);
 }
@@ -719,7 +613,7 @@ END_TEST
 /* Only the server without a machine of its own can be told to shut down here. */
 START_TEST(test_shutdown)
 {
-	if (agent_program) {
+	if (real_is_program()) {
 		ck_assert_int_eq(
 			provium_shutdown(connection, PROVIUM_POWER_OFF, true, SOON, &error), -1);
 		ck_assert_int_eq(error.code, PROVIUM_UNSUPPORTED);
@@ -737,7 +631,7 @@ static TCase *command_cases(void)
 	TCase *tcase = unit_counted_case("commands");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_checked_fixture(tcase, start, finish);
+	tcase_add_checked_fixture(tcase, real_start, real_finish);
 	tcase_add_test(tcase, test_agent);
 	tcase_add_test(tcase, test_streams_and_status);
 	tcase_add_test(tcase, test_options);
@@ -761,7 +655,7 @@ static TCase *file_cases(void)
 	TCase *tcase = unit_counted_case("files");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_checked_fixture(tcase, start, finish);
+	tcase_add_checked_fixture(tcase, real_start, real_finish);
 	tcase_add_test(tcase, test_push_and_pull);
 	tcase_add_test(tcase, test_memory_files);
 	tcase_add_test(tcase, test_read_parts);
@@ -774,9 +668,8 @@ int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("lib-agent");
 
-	if (argc != 3)
+	if (!real_arguments(argc, argv))
 		return EXIT_FAILURE;
-	*(strcmp(argv[1], "program") == 0 ? &agent_program : &server_program) = argv[2];
 	suite_add_tcase(suite, command_cases());
 	suite_add_tcase(suite, file_cases());
 	return unit_run(suite);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""libprovium.so shows what provium.h declares, under the version of libprovium.syms, and no more.
+"""libprovium.so shows what its headers declare, under the version of libprovium.syms, and no more.
 
-Usage: lib_symbols.py NM LIBRARY HEADER SYMS
+Usage: lib_symbols.py NM LIBRARY SYMS HEADER...
 """
 
 import re
@@ -9,9 +9,11 @@ import subprocess
 import sys
 
 
-def declared(header):
-    with open(header, encoding="utf-8") as file:
-        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+def declared(headers):
+    text = ""
+    for header in headers:
+        with open(header, encoding="utf-8") as file:
+            text += re.sub(r"/\*.*?\*/|^#define.*?[^\\]$", "", file.read(), flags=re.S | re.M)
     # Types of functions are in parentheses: (*provium_output_fn)(...).
     return set(re.findall(r"(?<!\(\*)\b(provium_\w+)\(", text))
 
@@ -36,11 +38,11 @@ def shown(nm, library):
 
 
 def main():
-    nm, library, header, syms = sys.argv[1:]
+    nm, library, syms, *headers = sys.argv[1:]
     symbols = shown(nm, library)
     cases = [
-        ("the list has what the header declares", listed(syms), declared(header)),
-        ("the library shows what the header declares", set(symbols), declared(header)),
+        ("the list has what the headers declare", listed(syms), declared(headers)),
+        ("the library shows what the headers declare", set(symbols), declared(headers)),
         ("every symbol has a version", set(symbols.values()), {"PROVIUM_0"}),
     ]
     print(f"1..{len(cases)}")

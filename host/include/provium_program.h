@@ -1,0 +1,233 @@
+/*
+ * Programs: system calls that the agent makes, one after the other, in one request.
+ *
+ * A program is built first: its buffers, which exist in the agent while it runs, and its calls,
+ * whose arguments are numbers, addresses of buffers, results of earlier calls, or numbers that an
+ * earlier call has written into a buffer. Buffers and calls are named by the numbers that the
+ * functions below return, counted from 0.
+ *
+ *	struct provium_program *program = provium_program_new();
+ *	int path = provium_program_string(program, "/tmp/file");
+ *	int fd = PROVIUM_CALL(program, SYS_openat, provium_value(AT_FDCWD), provium_address(path),
+ *			      provium_value(O_RDWR | O_CREAT), provium_value(0600));
+ *	int text = provium_program_input(program, "text", 4);
+ *	PROVIUM_CALL(program, SYS_write, provium_result_of(fd), provium_address(text),
+ *provium_value(4)); PROVIUM_CALL(program, SYS_close, provium_result_of(fd)); if
+ *(provium_program_run(connection, program, 5000, &error) == 0) printf("%lld\n", (long
+ *long)provium_program_result(program, fd)); provium_program_free(program);
+ *
+ * The functions that build cannot fail at the place: what was wrong (no memory, a number that does
+ * not exist) is remembered, and provium_program_run tells it.
+ *
+ * The calls are made by the agent's own process, as root and with its fds: a program that ends,
+ * replaces or blinds its caller ends the agent's server, which is started again.
+ *
+ * Included by provium.h.
+ */
+#ifndef PROVIUM_PROGRAM_H
+#define PROVIUM_PROGRAM_H
+
+#include "provium.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+/* Where a buffer lies. A page beside it that no call can use shows one byte too many at once. */
+enum provium_placement {
+	/* Its last byte is the last before a page that is not accessible. */
+	PROVIUM_PLACE_END,
+	/* Its first byte is the first behind such a page. */
+	PROVIUM_PLACE_START,
+	/* A border of two pages is in its middle. */
+	PROVIUM_PLACE_STRADDLE,
+	/* As PROVIUM_PLACE_END, on pages that cannot be written. */
+	PROVIUM_PLACE_READONLY,
+	/* Its address is that of nothing. It has no content. */
+	PROVIUM_PLACE_UNMAPPED,
+};
+
+struct provium_buffer_options {
+	/* Its first bytes; what they leave of it is a pattern. */
+	const void *input;
+	size_t input_size;
+	/* Bytes; 0: input_size. At most 8 MiB in all buffers of a program. */
+	size_t size;
+	enum provium_placement placement;
+	/* provium_program_data gives its content. */
+	bool output;
+	/* provium_program_changes gives the ranges that the calls have changed. */
+	bool changes;
+	/* Of the pattern: its seed, and whether all its bits are the other way round. */
+	uint32_t fill_seed;
+	bool fill_complement;
+};
+
+struct provium_program;
+
+/* NULL: no memory. */
+struct provium_program *provium_program_new(void);
+
+/* NULL is allowed. */
+void provium_program_free(struct provium_program *program);
+
+/* A buffer, at most 256 in a program. Returns its number. */
+int provium_program_buffer(struct provium_program *program,
+			   const struct provium_buffer_options *options);
+
+/* A buffer with these bytes; one with this text and its NUL; one that a call fills, and comes back.
+ */
+int provium_program_input(struct provium_program *program, const void *data, size_t size);
+int provium_program_string(struct provium_program *program, const char *text);
+int provium_program_output(struct provium_program *program, size_t size);
+
+/*
+ * Puts the address of the buffer `to`, plus addend, into the 8 bytes at offset of the buffer `in`
+ * before the first call.
+ */
+void provium_program_pointer(struct provium_program *program, int in, size_t offset, int to,
+			     int64_t addend);
+
+/* An argument. */
+struct provium_arg {
+	/* Made by the functions below; not for the caller. */
+	int kind;
+	int index;
+	uint32_t offset;
+	uint32_t width;
+	uint64_t value;
+};
+
+/* A number. */
+struct provium_arg provium_value(uint64_t value);
+/* The address of a buffer; of a byte in it. */
+struct provium_arg provium_address(int buffer);
+struct provium_arg provium_address_at(int buffer, uint32_t offset);
+/* What an earlier call has returned. */
+struct provium_arg provium_result_of(int call);
+/* The same, plus a number: a place in what mmap(2) has returned, say. */
+struct provium_arg provium_result_plus(int call, uint32_t offset);
+/* The number of width (1, 2, 4 or 8) bytes at offset of a buffer, as it is when the call is made.
+ */
+struct provium_arg provium_load(int buffer, uint32_t offset, uint32_t width);
+struct provium_arg provium_load_signed(int buffer, uint32_t offset, uint32_t width);
+
+/*
+ * A call of the system call with this number of the guest's architecture, with at most 6 arguments;
+ * those that are not given are 0. At most 4096 in a program. Returns the call's number.
+ */
+int provium_program_call(struct provium_program *program, uint32_t number,
+			 const struct provium_arg *args, size_t n_args);
+
+#ifndef __cplusplus
+/* The same with the arguments, of which there must be one at least, written out. */
+#define PROVIUM_CALL(program, number, ...)                                                  \
+	provium_program_call(                                                               \
+		(program), (uint32_t)(number), (const struct provium_arg[]){ __VA_ARGS__ }, \
+		sizeof((const struct provium_arg[]){ __VA_ARGS__ }) / sizeof(struct provium_arg))
+#endif
+
+/* The call is made so often, at most 1 000 000 times; its result is that of the last time. */
+void provium_program_repeat(struct provium_program *program, int call, uint32_t times);
+
+/* The program ends with the first call that fails; for one call: where that one fails. */
+void provium_program_stop_on_error(struct provium_program *program);
+void provium_program_stop_on_error_of(struct provium_program *program, int call);
+
+/*
+ * Runs it; blocks until all calls are made. 0, also where calls have failed: their results say so.
+ * A program can run any number of times; what the results below say is of the last run.
+ *
+ * PROVIUM_INVALID, PROVIUM_LIMIT, PROVIUM_UNSUPPORTED: it is wrong, and no call has been made.
+ * PROVIUM_DISCONNECTED: a call has ended the agent's server.
+ */
+int provium_program_run(struct provium_connection *connection, struct provium_program *program,
+			int timeout_ms, struct provium_error *error);
+
+/* How many calls were made: all, unless it stopped on an error. */
+unsigned int provium_program_made(const struct provium_program *program);
+
+/* What the kernel returned: -errno on failure. 0 of a call that was not made. */
+int64_t provium_program_result(const struct provium_program *program, int call);
+
+/* How long it took (all its repetitions), CLOCK_MONOTONIC_RAW of the guest. */
+uint64_t provium_program_duration_ns(const struct provium_program *program, int call);
+
+/*
+ * The content of a buffer with `output` after the last call, as many bytes as it has. Lives until
+ * the program's next run or end. NULL: there is none (a call has unmapped it, say).
+ */
+const void *provium_program_data(const struct provium_program *program, int buffer);
+
+struct provium_range {
+	uint32_t offset;
+	uint32_t size;
+};
+
+/*
+ * The ranges of a buffer with `changes` whose bytes are not what they were before the first call.
+ * Lives as provium_program_data. cut (may be NULL): a result tells of 65536 ranges, and there were
+ * more.
+ */
+const struct provium_range *provium_program_changes(const struct provium_program *program,
+						    int buffer, size_t *count, bool *cut);
+
+/* ------------------------------------------------------------------------------------------- */
+/* One call */
+
+/* A buffer of the caller's for one call: its bytes go there, and what they have become comes back.
+ */
+struct provium_call_buffer {
+	/* Which argument becomes its address; -1: none, only pointers lead to it. */
+	int arg;
+	void *data;
+	size_t size;
+};
+
+/* In the first call buffer `in`, at offset, stands the address of call buffer `to`. */
+struct provium_call_pointer {
+	unsigned int in;
+	size_t offset;
+	unsigned int to;
+};
+
+/* One system call, with at most 6 arguments. *result: what the kernel returned. */
+int provium_syscall(struct provium_connection *connection, uint32_t number, const uint64_t *args,
+		    size_t n_args, int timeout_ms, int64_t *result, struct provium_error *error);
+
+/* With a buffer; with several; with several that hold each other's addresses. */
+int provium_syscall_buf(struct provium_connection *connection, uint32_t number,
+			const uint64_t *args, size_t n_args, struct provium_call_buffer *buffer,
+			int timeout_ms, int64_t *result, struct provium_error *error);
+int provium_syscall_bufs(struct provium_connection *connection, uint32_t number,
+			 const uint64_t *args, size_t n_args, struct provium_call_buffer *buffers,
+			 size_t n_buffers, int timeout_ms, int64_t *result,
+			 struct provium_error *error);
+int provium_syscall_ptr(struct provium_connection *connection, uint32_t number,
+			const uint64_t *args, size_t n_args, struct provium_call_buffer *buffers,
+			size_t n_buffers, const struct provium_call_pointer *pointers,
+			size_t n_pointers, int timeout_ms, int64_t *result,
+			struct provium_error *error);
+
+/* ioctl(2) on an fd of the agent's: with a number, and with a buffer that goes there and back. */
+int provium_ioctl(struct provium_connection *connection, int fd, uint64_t command, uint64_t arg,
+		  int timeout_ms, int64_t *result, struct provium_error *error);
+int provium_ioctl_buf(struct provium_connection *connection, int fd, uint64_t command, void *data,
+		      size_t size, int timeout_ms, int64_t *result, struct provium_error *error);
+
+/*
+ * size bytes at an address of the agent's process (a call has returned it: mmap(2), say). Fails
+ * with PROVIUM_GUEST and EFAULT where not all of it can be read.
+ */
+int provium_read_memory(struct provium_connection *connection, uint64_t address, void *data,
+			size_t size, int timeout_ms, struct provium_error *error);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

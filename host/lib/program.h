@@ -1,0 +1,34 @@
+/* What building (program.c) and running (program_run.c) a program share. */
+#ifndef LIB_PROGRAM_H
+#define LIB_PROGRAM_H
+
+#include "host/lib/request.h"
+
+/* What the last run told of a buffer. */
+struct program_content {
+	/* NULL: nothing. */
+	void *data;
+	struct provium_range *changes;
+	size_t n_changes;
+	bool cut;
+};
+
+struct provium_program {
+	/* Its columns and arrays are ours, and so is what buffers and options point to. */
+	Provium__V1__Syscall body;
+	/* The first mistake in building it. */
+	struct provium_error mistake;
+
+	/* Of the last run. */
+	unsigned int made;
+	int64_t *results;
+	uint64_t *durations;
+	/* One per buffer that there was. */
+	struct program_content *contents;
+	size_t n_contents;
+};
+
+/* Releases what the last run told. */
+void program_forget_run(struct provium_program *program);
+
+#endif

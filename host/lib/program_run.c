@@ -1,0 +1,185 @@
+/* Running a program, and what it has told. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/util.h"
+#include "host/lib/program.h"
+
+struct run_request {
+	struct request request;
+	struct provium_program *program;
+};
+
+void program_forget_run(struct provium_program *program)
+{
+	for (size_t i = 0; i < program->n_contents; i++) {
+		free(program->contents[i].data);
+		free(program->contents[i].changes);
+	}
+	free(program->contents);
+	free(program->results);
+	free(program->durations);
+	program->contents = NULL;
+	program->results = NULL;
+	program->durations = NULL;
+	program->n_contents = 0;
+	program->made = 0;
+}
+
+/* The agent is not trusted: every range lies in the buffer, behind the one before. */
+static bool check_changes(const Provium__V1__BufferResult *result, uint32_t size)
+{
+	uint64_t end = 0;
+
+	if (result->n_changes % 2)
+		return false;
+	for (size_t i = 0; i < result->n_changes; i += 2) {
+		if (result->changes[i] < end || result->changes[i + 1] == 0)
+			return false;
+		end = (uint64_t)result->changes[i] + result->changes[i + 1];
+		if (end > size)
+			return false;
+	}
+	return true;
+}
+
+static bool take_changes(struct program_content *content, const Provium__V1__BufferResult *result)
+{
+	content->n_changes = result->n_changes / 2;
+	content->cut = result->changes_cut;
+	content->changes = calloc(content->n_changes + 1, sizeof(*content->changes));
+	for (size_t i = 0; content->changes && i < content->n_changes; i++)
+		content->changes[i] = (struct provium_range){
+			.offset = result->changes[2 * i],
+			.size = result->changes[2 * i + 1],
+		};
+	return content->changes != NULL;
+}
+
+static enum request_verdict no_memory(struct request *request)
+{
+	error_set(request->error, PROVIUM_HOST, ENOMEM, "%s: result", request->what);
+	return REQUEST_GIVE_UP;
+}
+
+static enum request_verdict take_buffer(struct run_request *run,
+					const Provium__V1__BufferResult *result)
+{
+	struct provium_program *program = run->program;
+	const Provium__V1__Buffer *buffer;
+	struct program_content *content;
+
+	if (result->buffer >= program->body.n_buffers)
+		return request_broken(&run->request, "buffer %u", result->buffer);
+	buffer = program->body.buffers[result->buffer];
+	content = &program->contents[result->buffer];
+	if (content->changes ||
+	    (result->has_data && (!buffer->output || result->data.len != buffer->size)) ||
+	    (result->n_changes > 0 && !buffer->report_changes) ||
+	    !check_changes(result, buffer->size))
+		return request_broken(&run->request, "content of buffer %u", result->buffer);
+	if (result->has_data) {
+		content->data = malloc(result->data.len + 1);
+		if (!content->data)
+			return no_memory(&run->request);
+		memcpy(content->data, result->data.data, result->data.len);
+	}
+	return take_changes(content, result) ? REQUEST_MORE : no_memory(&run->request);
+}
+
+static enum request_verdict on_result(struct request *request, const Provium__V1__Message *message)
+{
+	struct run_request *run = container_of(request, struct run_request, request);
+	struct provium_program *program = run->program;
+	const Provium__V1__SyscallResult *result = message->syscall_result;
+
+	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_SYSCALL_RESULT)
+		return request_unexpected(request, message);
+	if (result->n_results > program->body.n_numbers ||
+	    result->n_durations_ns != result->n_results)
+		return request_broken(request, "results of %zu calls", result->n_results);
+	program->contents = calloc(program->body.n_buffers + 1, sizeof(*program->contents));
+	program->results = calloc(program->body.n_numbers + 1, sizeof(*program->results));
+	program->durations = calloc(program->body.n_numbers + 1, sizeof(*program->durations));
+	if (!program->contents || !program->results || !program->durations)
+		return no_memory(request);
+	program->n_contents = program->body.n_buffers;
+	program->made = (unsigned int)result->n_results;
+	for (size_t i = 0; i < result->n_results; i++) {
+		program->results[i] = result->results[i];
+		program->durations[i] = result->durations_ns[i];
+	}
+	for (size_t i = 0; i < result->n_buffers; i++) {
+		enum request_verdict verdict = take_buffer(run, result->buffers[i]);
+
+		if (verdict != REQUEST_MORE)
+			return verdict;
+	}
+	return REQUEST_FINAL;
+}
+
+int provium_program_run(struct provium_connection *connection, struct provium_program *program,
+			int timeout_ms, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct run_request run = {
+		.request = { .what = "system calls", .on_message = on_result },
+		.program = program,
+	};
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	int result;
+
+	program_forget_run(program);
+	if (program->mistake.code != PROVIUM_OK)
+		return error_copy(error, &program->mistake);
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
+	message.syscall = &program->body;
+	result = request_call(connection, &run.request, &message, &deadline, error);
+	if (result < 0)
+		program_forget_run(program);
+	return result;
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* What it has told */
+
+static const struct program_content *content_of(const struct provium_program *program, int buffer)
+{
+	static const struct program_content nothing;
+
+	if (buffer < 0 || (size_t)buffer >= program->n_contents)
+		return &nothing;
+	return &program->contents[buffer];
+}
+
+unsigned int provium_program_made(const struct provium_program *program)
+{
+	return program->made;
+}
+
+int64_t provium_program_result(const struct provium_program *program, int call)
+{
+	return call >= 0 && (unsigned int)call < program->made ? program->results[call] : 0;
+}
+
+uint64_t provium_program_duration_ns(const struct provium_program *program, int call)
+{
+	return call >= 0 && (unsigned int)call < program->made ? program->durations[call] : 0;
+}
+
+const void *provium_program_data(const struct provium_program *program, int buffer)
+{
+	return content_of(program, buffer)->data;
+}
+
+const struct provium_range *provium_program_changes(const struct provium_program *program,
+						    int buffer, size_t *count, bool *cut)
+{
+	const struct program_content *content = content_of(program, buffer);
+
+	*count = content->n_changes;
+	if (cut)
+		*cut = content->cut;
+	return content->changes;
+}
