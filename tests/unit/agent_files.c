@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -160,6 +161,31 @@ uint64_t expect_pattern(struct client *from, uint32_t id, uint64_t offset)
 		ck_assert(is_pattern(message->file_data->data.data, offset + received,
 				     message->file_data->data.len));
 		received += message->file_data->data.len;
+	}
+}
+
+uint32_t tail_from_end(struct client *to, const char *name)
+{
+	Provium__V1__Tail request = PROVIUM__V1__TAIL__INIT;
+
+	SET(request, path, bytes_of(name));
+	return send_body(to, BODY(TAIL), &request);
+}
+
+void expect_text(struct client *from, uint32_t id, uint64_t offset, const char *text)
+{
+	while (*text) {
+		const Provium__V1__Message *message = client_expect(from, BODY(FILE_DATA));
+		const Provium__V1__FileData *data = message->file_data;
+
+		ck_assert_uint_eq(message->id, id);
+		ck_assert(!data->has_event);
+		ck_assert_uint_eq(data->offset, offset);
+		ck_assert_uint_gt(data->data.len, 0);
+		ck_assert_uint_le(data->data.len, strlen(text));
+		ck_assert_mem_eq(data->data.data, text, data->data.len);
+		offset += data->data.len;
+		text += data->data.len;
 	}
 }
 

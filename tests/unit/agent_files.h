@@ -51,6 +51,12 @@ uint32_t send_read(struct client *to, const char *name, const Provium__V1__ReadF
 /* FILE_DATA that holds the pattern, from this offset on, and then OK. Returns how much it was. */
 uint64_t expect_pattern(struct client *from, uint32_t id, uint64_t offset);
 
+/* TAIL of what is appended from now on. */
+uint32_t tail_from_end(struct client *to, const char *name);
+
+/* FILE_DATA with this text, from this offset on, in as many pieces as it may come. */
+void expect_text(struct client *from, uint32_t id, uint64_t offset, const char *text);
+
 /* To and from `client`. */
 uint32_t send_write(const char *name, const Provium__V1__WriteFile *options);
 void send_data(uint32_t id, const void *data, size_t size, bool last);

@@ -59,22 +59,10 @@ static unsigned long count_sleeps(pid_t tid)
 	return count;
 }
 
-static uint32_t send_tail(struct client *to, const char *path)
-{
-	Provium__V1__Tail request = PROVIUM__V1__TAIL__INIT;
-
-	SET(request, path, bytes_of(path));
-	return send_body(to, BODY(TAIL), &request);
-}
-
 /* FILE_DATA of a TAIL with this text; then it is ended. */
-static void expect_tail(struct client *from, uint32_t id, const char *text)
+static void expect_tail(struct client *from, uint32_t id, uint64_t offset, const char *text)
 {
-	const Provium__V1__Message *message = client_expect(from, BODY(FILE_DATA));
-
-	ck_assert_uint_eq(message->id, id);
-	ck_assert_uint_eq(message->file_data->data.len, strlen(text));
-	ck_assert_mem_eq(message->file_data->data.data, text, strlen(text));
+	expect_text(from, id, offset, text);
 	client_cancel(from, id);
 	client_expect_ok(from, id);
 	client_expect(from, BODY(OK));
@@ -116,7 +104,7 @@ START_TEST(woken)
 		client_connect(&tails[i]);
 		/* With a limit, which is far away, and without. */
 		wait_ids[i] = wait_job(&waiters[i], job_number(job), i ? ABSENT : 60000, false);
-		tail_ids[i] = send_tail(&tails[i], i ? fifo : file);
+		tail_ids[i] = tail_from_end(&tails[i], i ? fifo : file);
 		client_ping(&waiters[i]);
 		client_ping(&tails[i]);
 	}
@@ -140,7 +128,7 @@ START_TEST(woken)
 	put(fifo, "data");
 	for (size_t i = 0; i < 2; i++) {
 		job_expect_exit(&waiters[i], wait_ids[i], job, 5);
-		expect_tail(&tails[i], tail_ids[i], i ? "data" : "more");
+		expect_tail(&tails[i], tail_ids[i], i ? 0 : 10, i ? "data" : "more");
 		client_close(&waiters[i]);
 		client_close(&tails[i]);
 	}

@@ -56,24 +56,6 @@ static void append(const char *text)
 	put(file_path, O_APPEND | O_CREAT, text);
 }
 
-/* FILE_DATA with this text, in as many pieces as it may come. */
-static void expect_text(uint32_t id, uint64_t offset, const char *text)
-{
-	while (*text) {
-		const Provium__V1__Message *message = client_expect(&client, BODY(FILE_DATA));
-		const Provium__V1__FileData *data = message->file_data;
-
-		ck_assert_uint_eq(message->id, id);
-		ck_assert(!data->has_event);
-		ck_assert_uint_eq(data->offset, offset);
-		ck_assert_uint_gt(data->data.len, 0);
-		ck_assert_uint_le(data->data.len, strlen(text));
-		ck_assert_mem_eq(data->data.data, text, data->data.len);
-		offset += data->data.len;
-		text += data->data.len;
-	}
-}
-
 static void expect_event(uint32_t id, int event)
 {
 	const Provium__V1__Message *message = client_expect(&client, BODY(FILE_DATA));
@@ -104,34 +86,34 @@ START_TEST(starts)
 
 	append("0123456789");
 	id = send_tail(file_path);
-	expect_text(id, 0, "0123456789");
+	expect_text(&client, id, 0, "0123456789");
 	append("ab");
-	expect_text(id, 10, "ab");
+	expect_text(&client, id, 10, "ab");
 	append("cd");
-	expect_text(id, 12, "cd");
+	expect_text(&client, id, 12, "cd");
 	expect_end(id, 14);
 	id = send_tail_from(file_path, START(OFFSET), 9);
-	expect_text(id, 9, "9abcd");
+	expect_text(&client, id, 9, "9abcd");
 	expect_end(id, 5);
 	/* From now on, which is also what is meant where nothing is said. */
 	SET(request, path, bytes_of(file_path));
 	id = send_body(&client, BODY(TAIL), &request);
 	client_ping(&client);
 	append("ef");
-	expect_text(id, 14, "ef");
+	expect_text(&client, id, 14, "ef");
 	expect_end(id, 2);
 	/* Where the file does not reach yet. */
 	id = send_tail_from(file_path, START(OFFSET), 20);
 	client_ping(&client);
 	append("ghijkl");
-	expect_text(id, 20, "kl");
+	expect_text(&client, id, 20, "kl");
 	expect_end(id, 2);
 	/* An empty one. */
 	ck_assert_int_eq(truncate(file_path, 0), 0);
 	id = send_tail(file_path);
 	client_ping(&client);
 	append("x");
-	expect_text(id, 0, "x");
+	expect_text(&client, id, 0, "x");
 	expect_end(id, 1);
 }
 END_TEST
@@ -162,8 +144,8 @@ START_TEST(takes_no_turn)
 	first = send_tail(file_path);
 	second = send_tail(file_path);
 	read = send_read(&client, "/proc/version", &plain_read);
-	expect_text(first, 0, "abc");
-	expect_text(second, 0, "abc");
+	expect_text(&client, first, 0, "abc");
+	expect_text(&client, second, 0, "abc");
 	ck_assert_uint_eq(client_expect(&client, BODY(FILE_DATA))->id, read);
 	client_expect_ok(&client, read);
 	/* But it waits for those before it. */
@@ -174,7 +156,7 @@ START_TEST(takes_no_turn)
 	client_ping(&client);
 	send_data(read, "written", 7, true);
 	expect_written(read, 7);
-	expect_text(first, 0, "written");
+	expect_text(&client, first, 0, "written");
 	expect_end(first, 7);
 }
 END_TEST
@@ -188,15 +170,15 @@ START_TEST(truncated)
 
 	append("0123456789");
 	id = send_tail(file_path);
-	expect_text(id, 0, "0123456789");
+	expect_text(&client, id, 0, "0123456789");
 	put(file_path, O_TRUNC, "ab");
 	expect_event(id, TRUNCATED);
-	expect_text(id, 0, "ab");
+	expect_text(&client, id, 0, "ab");
 	append("c");
-	expect_text(id, 2, "c");
+	expect_text(&client, id, 2, "c");
 	ck_assert_int_eq(truncate(file_path, 1), 0);
 	expect_event(id, TRUNCATED);
-	expect_text(id, 0, "a");
+	expect_text(&client, id, 0, "a");
 	ck_assert_int_eq(truncate(file_path, 0), 0);
 	expect_event(id, TRUNCATED);
 	client_ping(&client);
@@ -212,21 +194,21 @@ START_TEST(rotated)
 
 	append("old");
 	id = send_tail(file_path);
-	expect_text(id, 0, "old");
+	expect_text(&client, id, 0, "old");
 	ck_assert_int_eq(rename(file_path, previous), 0);
 	client_ping(&client);
 	put(previous, O_APPEND, "last");
-	expect_text(id, 3, "last");
+	expect_text(&client, id, 3, "last");
 	append("new");
 	expect_event(id, ROTATED);
-	expect_text(id, 0, "new");
+	expect_text(&client, id, 0, "new");
 	append("er");
-	expect_text(id, 3, "er");
+	expect_text(&client, id, 3, "er");
 	/* The old one is of no interest any more. */
 	put(previous, O_APPEND, "never");
 	client_ping(&client);
 	append("!");
-	expect_text(id, 5, "!");
+	expect_text(&client, id, 5, "!");
 	expect_end(id, 13);
 }
 END_TEST
@@ -244,9 +226,9 @@ START_TEST(renamed_over)
 		put(next, O_CREAT | O_TRUNC, "next");
 		append("-");
 		ck_assert_int_eq(rename(next, file_path), 0);
-		expect_text(id, i ? 4 : 3, "-");
+		expect_text(&client, id, i ? 4 : 3, "-");
 		expect_event(id, ROTATED);
-		expect_text(id, 0, "next");
+		expect_text(&client, id, 0, "next");
 	}
 	expect_end(id, 100);
 }
@@ -259,7 +241,7 @@ START_TEST(removed_and_made_again)
 
 	append("first");
 	id = send_tail(file_path);
-	expect_text(id, 0, "first");
+	expect_text(&client, id, 0, "first");
 	for (int i = 0; i < 20; i++) {
 		ck_assert_int_eq(unlink(file_path), 0);
 		client_ping(&client);
@@ -268,7 +250,7 @@ START_TEST(removed_and_made_again)
 		ck_assert_int_eq(rmdir(file_path), 0);
 		append("again");
 		expect_event(id, ROTATED);
-		expect_text(id, 0, "again");
+		expect_text(&client, id, 0, "again");
 	}
 	expect_end(id, 105);
 }
@@ -286,19 +268,19 @@ START_TEST(symbolic_link)
 	append("one");
 	ck_assert_int_eq(symlink(file_path, link), 0);
 	id = send_tail(link);
-	expect_text(id, 0, "one");
+	expect_text(&client, id, 0, "one");
 	unlink(file_path);
 	append("two");
 	expect_event(id, ROTATED);
-	expect_text(id, 0, "two");
+	expect_text(&client, id, 0, "two");
 	put(other, O_CREAT, "three");
 	ck_assert_int_eq(symlink(other, temporary), 0);
 	ck_assert_int_eq(rename(temporary, link), 0);
 	expect_event(id, ROTATED);
-	expect_text(id, 0, "three");
+	expect_text(&client, id, 0, "three");
 	append("never");
 	put(other, O_APPEND, "!");
-	expect_text(id, 5, "!");
+	expect_text(&client, id, 5, "!");
 	expect_end(id, 12);
 }
 END_TEST
@@ -317,11 +299,11 @@ START_TEST(file_by_fd)
 	id = tail_fd(fd);
 	client_ping(&client);
 	append("45");
-	expect_text(id, 4, "45");
+	expect_text(&client, id, 4, "45");
 	ck_assert_int_eq(rename(file_path, test_path("other")), 0);
 	append("new");
 	put(test_path("other"), O_APPEND, "67");
-	expect_text(id, 6, "67");
+	expect_text(&client, id, 6, "67");
 	other = open(test_path("other"), O_WRONLY | O_CLOEXEC);
 	ck_assert_int_eq(ftruncate(other, 0), 0);
 	close(other);
@@ -343,10 +325,10 @@ START_TEST(pipe_by_fd)
 	id = tail_fd(ends[0]);
 	client_ping(&client);
 	ck_assert_int_eq(write(ends[1], "ab", 2), 2);
-	expect_text(id, 0, "ab");
+	expect_text(&client, id, 0, "ab");
 	client_ping(&client);
 	ck_assert_int_eq(write(ends[1], "cd", 2), 2);
-	expect_text(id, 2, "cd");
+	expect_text(&client, id, 2, "cd");
 	close(ends[1]);
 	message = client_expect(&client, BODY(OK));
 	ck_assert_uint_eq(message->id, id);
@@ -404,7 +386,7 @@ START_TEST(abandoned)
 	append("abc");
 	client_connect(&client);
 	for (int i = 0; i < 20; i++)
-		expect_text(send_tail(file_path), 0, "abc");
+		expect_text(&client, send_tail(file_path), 0, "abc");
 	client_close(&client);
 	client = kept;
 	eventually(client_info(&client).connections == 1);
@@ -430,7 +412,7 @@ START_TEST(failures)
 	ck_assert_uint_eq(os_failures_left(cases[_i].call), 0);
 	/* The one that takes the name cannot be opened. */
 	id = send_tail(file_path);
-	expect_text(id, 0, "abc");
+	expect_text(&client, id, 0, "abc");
 	client_ping(&client);
 	os_fail(OS_OPEN, EACCES, 0, 1);
 	unlink(file_path);
