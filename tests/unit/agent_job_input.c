@@ -264,6 +264,77 @@ START_TEST(resize_without_terminal)
 }
 END_TEST
 
+static uint64_t start_terminal_job(const char *command, const char *name)
+{
+	Provium__V1__ExecAsync request = PROVIUM__V1__EXEC_ASYNC__INIT;
+	Provium__V1__Exec exec = PROVIUM__V1__EXEC__INIT;
+	Provium__V1__Pty pty = PROVIUM__V1__PTY__INIT;
+
+	pty.has_rows = pty.has_cols = true;
+	pty.rows = 30;
+	pty.cols = 90;
+	exec.pty = &pty;
+	exec.has_shell = true;
+	exec.shell = bytes_of(command);
+	exec.has_stdin_kind = true;
+	exec.stdin_kind = PROVIUM__V1__STDIN_KIND__STDIN_STREAM;
+	request.command = &exec;
+	request.has_name = true;
+	request.name = bytes_of(name);
+	return job_started(&client, send_job_request(&client, &request));
+}
+
+/* Whether what the job has written so far ends like this. */
+static bool shows(uint64_t job, const char *text)
+{
+	size_t length = strlen(text);
+
+	collect(read_job(&client, job_number(job), 0, 0, false));
+	return outcome.outcome.size[0] >= length &&
+	       strcmp((const char *)outcome.outcome.output[0] + outcome.outcome.size[0] - length,
+		      text) == 0;
+}
+
+START_TEST(terminal)
+{
+	uint64_t job = start_terminal_job("trap 'stty size' WINCH; trap 'echo usr1; exit 4' USR1;"
+					  "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size;"
+					  "while :; do sleep 0.01; done",
+					  "screen");
+
+	eventually(shows(job, "30 90\r\n"));
+	client_expect_ok(&client, send_resize(target_job(job), 50, 100));
+	eventually(shows(job, "50 100\r\n"));
+	client_expect_ok(&client, send_resize(target_name("screen"), 61, 121));
+	eventually(shows(job, "61 121\r\n"));
+	client_expect_error(&client, send_resize(target_name("other"), 1, 1), CODE(NOT_FOUND), "");
+	client_expect_ok(&client, send_signal(target_name("screen"), SIGUSR1, false));
+	job_await_end(&client, job);
+	client_expect_error(&client, send_resize(target_job(job), 1, 1), CODE(NOT_FOUND),
+			    "has ended");
+	collect_job(job);
+	outcome_expect(&outcome.outcome, "30 90\r\n50 100\r\n61 121\r\nusr1\r\n", "");
+	outcome_expect_exit(&outcome.outcome, 4);
+	expect_gone(&client, job);
+}
+END_TEST
+
+/* What is typed from another connection, and Ctrl-C at last. */
+START_TEST(typed)
+{
+	uint64_t job =
+		start_terminal_job("read -r line; echo \"got $line\"; exec sleep 1000", "screen");
+
+	client_expect_ok(&other, send_text(&other, target_name("screen"), "text\n", false));
+	eventually(shows(job, "text\r\ngot text\r\n"));
+	client_expect_ok(&other, send_text(&other, target_job(job), "\x03", false));
+	collect_job(job);
+	outcome_expect(&outcome.outcome, "text\r\ngot text\r\n^C", "");
+	ck_assert_int_eq(outcome.outcome.result.outcome, PROVIUM__V1__OUTCOME__OUTCOME_SIGNALLED);
+	ck_assert_uint_eq(outcome.outcome.result.signal, SIGINT);
+}
+END_TEST
+
 static Suite *input_suite(void)
 {
 	Suite *suite = suite_create("agent: input of jobs");
@@ -279,6 +350,8 @@ static Suite *input_suite(void)
 	tcase_add_test(tcase, no_stream);
 	tcase_add_test(tcase, signals);
 	tcase_add_test(tcase, resize_without_terminal);
+	tcase_add_test(tcase, terminal);
+	tcase_add_test(tcase, typed);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;
