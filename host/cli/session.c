@@ -1,7 +1,8 @@
 /*
- * One poll loop over what interrupts, the connection, and standard input, the last only while the
- * command's window takes more. While standard output takes nothing (writer.h) the loop stands
- * still, the connection is not read, and the agent in the end stops reading the command's pipes.
+ * One poll loop over what interrupts, the connection, the VM behind it where it is ours, and
+ * standard input, the last only while the command's window takes more. While standard output takes
+ * nothing (writer.h) the loop stands still, the connection is not read, and the agent in the end
+ * stops reading the command's pipes.
  *
  * What is typed into a guest's terminal is read at once, also where the guest takes none of it,
  * since the way out of a guest that hangs is typed too. It waits here until the guest takes it.
@@ -246,6 +247,7 @@ static int turn(struct session *session, struct provium_error *error)
 		  .events = (short)(POLLIN | (output ? POLLOUT : 0)) },
 		{ .fd = input && !muted ? STDIN_FILENO : -1, .events = POLLIN },
 		{ .fd = console ? console->terminal.signal_fd : -1, .events = POLLIN },
+		{ .fd = provium_connection_vm_fd(session->connection), .events = POLLIN },
 	};
 
 	if (poll(fds, ARRAY_SIZE(fds), muted ? BACKGROUND_RETRY_MS : -1) < 0) {
@@ -257,7 +259,8 @@ static int turn(struct session *session, struct provium_error *error)
 		session->writer.interrupted = true;
 		return 0;
 	}
-	if (fds[1].revents && provium_connection_dispatch(session->connection, 0, error) < 0)
+	if ((fds[1].revents || fds[4].revents) &&
+	    provium_connection_dispatch(session->connection, 0, error) < 0)
 		return -1;
 	if (fds[3].revents)
 		raw_terminal_take_signals(&console->terminal);

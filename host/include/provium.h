@@ -159,6 +159,14 @@ void provium_connection_set_cancel_fd(struct provium_connection *connection, int
 int provium_connection_fd(const struct provium_connection *connection);
 bool provium_connection_wants_write(const struct provium_connection *connection);
 
+/*
+ * A second fd for event loops, of a connection to a VM of this library (else -1): when it is
+ * readable, call provium_connection_dispatch as well. A guest may panic without a sign of it on the
+ * connection; dispatch then fails with PROVIUM_VM_GONE. The fd is the VM's, and for poll(2) and the
+ * like only; it is open until provium_vm_free.
+ */
+int provium_connection_vm_fd(const struct provium_connection *connection);
+
 /* Handles what has arrived; waits up to timeout_ms for something to do so. */
 int provium_connection_dispatch(struct provium_connection *connection, int timeout_ms,
 				struct provium_error *error);
@@ -987,7 +995,8 @@ int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm 
 
 /*
  * The connection that was made at boot; the VM's own, freed with it. While a call on it waits, the
- * end of QEMU and a panic of the guest are noticed too (PROVIUM_VM_GONE).
+ * end of QEMU and a panic of the guest are noticed too (PROVIUM_VM_GONE); a program that polls by
+ * itself has provium_connection_vm_fd for that.
  */
 struct provium_connection *provium_vm_connection(struct provium_vm *vm);
 

@@ -412,6 +412,11 @@ int provium_connection_fd(const struct provium_connection *connection)
 	return connection->fd;
 }
 
+int provium_connection_vm_fd(const struct provium_connection *connection)
+{
+	return connection->has_monitor ? connection->monitor.fd : -1;
+}
+
 bool provium_connection_wants_write(const struct provium_connection *connection)
 {
 	return connection_queued(connection) > 0;

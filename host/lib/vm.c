@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "common/cleanup.h"
 #include "host/lib/accel.h"
@@ -81,11 +82,10 @@ char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines)
 /* Whether QEMU has ended by now. *pidfd: readable once it has. */
 static bool qemu_ended(struct provium_vm *vm, int *pidfd)
 {
-	struct deadline now = deadline_after(0);
 	bool ended;
 
 	pthread_mutex_lock(&vm->lock);
-	ended = vm_process_reap(&vm->qemu, &now);
+	ended = vm_monitor_reap(vm, &vm->qemu, 0);
 	*pidfd = vm->qemu.pidfd;
 	pthread_mutex_unlock(&vm->lock);
 	return ended;
@@ -186,6 +186,7 @@ void vm_kill(struct provium_vm *vm)
 	pthread_mutex_lock(&vm->lock);
 	vm_process_kill(&vm->qemu);
 	vm_process_kill(&vm->vsock_program);
+	eventfd_write(vm->gone_fd, 1);
 	pthread_mutex_unlock(&vm->lock);
 }
 
@@ -199,8 +200,7 @@ void provium_vm_free(struct provium_vm *vm)
 	if (!vm)
 		return;
 	provium_connection_free(vm->connection);
-	if (vm->gone_fd >= 0)
-		vm_kill(vm);
+	vm_kill(vm);
 	close_fd(vm->life_fd);
 	vm_watch_stop(&vm->watch);
 	vm_monitor_finish(vm);

@@ -60,17 +60,23 @@ struct provium_vm {
 	/* The guest or QEMU is gone for good, and gone_error says why. */
 	bool gone;
 	struct provium_error gone_error;
-	/* eventfd: readable from then on. */
+	/* eventfd: readable from then on, and once a process of the VM's has been reaped. */
 	int gone_fd;
 	bool file_failure_told;
 };
 
-/* Makes monitor and lock; vm_monitor_finish releases them. 0, or errno. */
-int vm_monitor_init(struct provium_vm *vm);
+/* Makes monitor and lock; vm_monitor_finish releases them, also where this has failed. */
+int vm_monitor_init(struct provium_vm *vm, struct provium_error *error);
 void vm_monitor_finish(struct provium_vm *vm);
 
+/* Calls that wait look at everything when fd is readable, until it is closed. */
+int vm_monitor_add(struct provium_vm *vm, int fd, struct provium_error *error);
+
 /* QEMU's socket for QMP, taken over. */
-void vm_monitor_attach(struct provium_vm *vm, int qmp_fd);
+int vm_monitor_attach(struct provium_vm *vm, int qmp_fd, struct provium_error *error);
+
+/* vm_process_reap for a process that the monitor watches. The lock is held. */
+bool vm_monitor_reap(struct provium_vm *vm, struct vm_process *process, int timeout_ms);
 
 /* Looks at everything. Not 0: it is gone, *error says why. */
 int vm_monitor_check(struct provium_vm *vm, struct provium_error *error);

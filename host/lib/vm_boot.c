@@ -199,7 +199,8 @@ static int make_channels(struct boot *boot)
 		return -1;
 	if (make_pair(&qmp, &boot->qemu_qmp, boot->error) < 0)
 		return -1;
-	vm_monitor_attach(vm, qmp);
+	if (vm_monitor_attach(vm, qmp, boot->error) < 0)
+		return -1;
 	if (vm->vsock == PROVIUM_VSOCK_USER &&
 	    (make_pair(&boot->vsock_socket, &boot->qemu_vsock, boot->error) < 0 ||
 	     make_pipe(&boot->vsock_life, &vm->life_fd, boot->error) < 0))
@@ -216,7 +217,9 @@ static int make_channels(struct boot *boot)
 		close_fd(file);
 		return -1;
 	}
-	return vm_watch_start(&vm->watch, sources, file, boot->error);
+	if (vm_watch_start(&vm->watch, sources, file, boot->error) < 0)
+		return -1;
+	return vm_monitor_add(vm, vm->watch.event_fd, boot->error);
 }
 
 /* The user's modules, and what the disks need. */
@@ -276,8 +279,10 @@ static int start_vsock(struct boot *boot)
 	snprintf(cid, sizeof(cid), "%d", USER_CID);
 	snprintf(socket, sizeof(socket), "%d", boot->vsock_socket);
 	snprintf(life, sizeof(life), "%d", boot->vsock_life);
-	return vm_process_start(&vm->vsock_program, argv, boot->vsock_log, keep, ARRAY_SIZE(keep),
-				boot->error);
+	if (vm_process_start(&vm->vsock_program, argv, boot->vsock_log, keep, ARRAY_SIZE(keep),
+			     boot->error) < 0)
+		return -1;
+	return vm_monitor_add(vm, vm->vsock_program.pidfd, boot->error);
 }
 
 static int start_qemu(struct boot *boot)
@@ -312,7 +317,7 @@ static int start_qemu(struct boot *boot)
 	result = vm_process_start(&vm->qemu, argv, boot->qemu_log, keep, ARRAY_SIZE(keep),
 				  boot->error);
 	qemu_args_free(argv);
-	return result;
+	return result < 0 ? -1 : vm_monitor_add(vm, vm->qemu.pidfd, boot->error);
 }
 
 /* Whether the guest may simply not be that far yet. */
@@ -471,7 +476,6 @@ int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm 
 			     .vsock_log = -1,
 			     .initrd = -1,
 			     .error = error };
-	int failure;
 	int result;
 
 	*vm = NULL;
@@ -490,8 +494,9 @@ int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm 
 	boot.vm->cancel_fd = boot.options.cancel_fd;
 	boot.vm->on_notice = boot.options.on_notice;
 	boot.vm->user = boot.options.user;
-	failure = vm_monitor_init(boot.vm);
-	result = failure ? error_set(error, PROVIUM_HOST, failure, "eventfd") : run(&boot);
+	result = vm_monitor_init(boot.vm, error);
+	if (result == 0)
+		result = run(&boot);
 	boot_finish(&boot);
 	if (result < 0) {
 		provium_vm_free(boot.vm);

@@ -2,7 +2,8 @@
  * Noticing the end of a VM.
  *
  * Every call that waits for the guest also waits for: QEMU's end and provium-vsock's (pidfds), news
- * of the thread that reads the console, QMP's events. Whatever comes first is told once, in one
+ * of the thread that reads the console, QMP's events. They are in one epoll(7) instance, so that a
+ * program's own event loop can wait for them as well. Whatever comes first is told once, in one
  * error that all later calls get: what has ended, why as far as it is known, and what the console
  * showed last.
  */
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -207,52 +209,55 @@ int vm_monitor_check(struct provium_vm *vm, struct provium_error *error)
 	return result;
 }
 
-static int prepare(void *user, struct pollfd *fds, int max)
+static int check(void *user, struct provium_error *error)
 {
-	struct provium_vm *vm = user;
-	int n = 0;
-
-	pthread_mutex_lock(&vm->lock);
-	const int all[] = { vm->gone_fd, vm->qemu.pidfd, vm->vsock_program.pidfd,
-			    vm->watch.event_fd, vm->qmp.fd };
-	for (size_t i = 0; i < ARRAY_SIZE(all) && n < max; i++) {
-		if (all[i] >= 0)
-			fds[n++] = (struct pollfd){ .fd = all[i], .events = POLLIN };
-	}
-	pthread_mutex_unlock(&vm->lock);
-	return n;
+	return vm_monitor_check(user, error);
 }
 
-static int check(void *user, const struct pollfd *fds, int count, struct provium_error *error)
+bool vm_monitor_reap(struct provium_vm *vm, struct vm_process *process, int timeout_ms)
 {
-	bool ready = false;
+	bool ended = has_ended(process, timeout_ms);
 
-	for (int i = 0; i < count; i++)
-		ready |= fds[i].revents != 0;
-	return ready ? vm_monitor_check(user, error) : 0;
+	/* The pidfd has left the monitor with its end, before those in poll(2) have looked. */
+	if (ended)
+		eventfd_write(vm->gone_fd, 1);
+	return ended;
 }
 
-int vm_monitor_init(struct provium_vm *vm)
+int vm_monitor_add(struct provium_vm *vm, int fd, struct provium_error *error)
 {
-	vm->monitor = (struct connection_monitor){ .prepare = prepare, .check = check, .user = vm };
-	vm->qmp.fd = -1;
-	vm->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (vm->gone_fd < 0)
-		return errno;
-	pthread_mutex_init(&vm->lock, NULL);
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (epoll_ctl(vm->monitor.fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return error_set(error, PROVIUM_HOST, errno, "epoll_ctl");
 	return 0;
+}
+
+int vm_monitor_init(struct provium_vm *vm, struct provium_error *error)
+{
+	vm->qmp.fd = -1;
+	pthread_mutex_init(&vm->lock, NULL);
+	vm->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	vm->monitor = (struct connection_monitor){
+		.fd = epoll_create1(EPOLL_CLOEXEC),
+		.check = check,
+		.user = vm,
+	};
+	if (vm->gone_fd < 0 || vm->monitor.fd < 0)
+		return error_set(error, PROVIUM_HOST, errno, "eventfd");
+	return vm_monitor_add(vm, vm->gone_fd, error);
 }
 
 void vm_monitor_finish(struct provium_vm *vm)
 {
-	if (vm->gone_fd < 0)
-		return;
 	qmp_finish(&vm->qmp);
+	vm->monitor.fd = close_fd(vm->monitor.fd);
 	vm->gone_fd = close_fd(vm->gone_fd);
 	pthread_mutex_destroy(&vm->lock);
 }
 
-void vm_monitor_attach(struct provium_vm *vm, int qmp_fd)
+int vm_monitor_attach(struct provium_vm *vm, int qmp_fd, struct provium_error *error)
 {
 	qmp_init(&vm->qmp, qmp_fd, on_event, vm);
+	return vm_monitor_add(vm, qmp_fd, error);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "common/util.h"
 #include "host/lib/error.h"
 
 static enum wait_end timed_out(const struct wait_limits *limits, const char *what,
@@ -15,18 +16,15 @@ static enum wait_end timed_out(const struct wait_limits *limits, const char *wha
 enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, const char *what,
 		      short *revents, struct provium_error *error)
 {
-	struct pollfd fds[2 + MONITOR_MAX_FDS] = {
+	const struct connection_monitor *monitor = limits->monitor;
+	struct pollfd fds[] = {
 		{ .fd = fd, .events = events },
 		{ .fd = limits->cancel_fd, .events = POLLIN },
+		{ .fd = monitor ? monitor->fd : -1, .events = POLLIN },
 	};
-	const struct connection_monitor *monitor = limits->monitor;
-	int watched = 0;
 
 	*revents = 0;
-	if (monitor)
-		watched = monitor->prepare(monitor->user, fds + 2, MONITOR_MAX_FDS);
-
-	while (poll(fds, 2 + (nfds_t)watched, deadline_remaining_ms(&limits->deadline)) < 0) {
+	while (poll(fds, ARRAY_SIZE(fds), deadline_remaining_ms(&limits->deadline)) < 0) {
 		if (errno != EINTR) {
 			error_set(error, PROVIUM_HOST, errno, "%s: poll", what);
 			return WAIT_FAILED;
@@ -34,7 +32,7 @@ enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, co
 	}
 	*revents = fds[0].revents;
 
-	if (monitor && monitor->check(monitor->user, fds + 2, watched, error) != 0)
+	if (fds[2].revents && monitor->check(monitor->user, error) != 0)
 		return WAIT_GONE;
 	if (fds[1].revents & POLLNVAL) {
 		error_set(error, PROVIUM_INVALID, 0, "%s: the cancel fd %d is not open", what,

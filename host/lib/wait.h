@@ -10,18 +10,14 @@
 #include "host/include/provium.h"
 #include "host/lib/deadline.h"
 
-/* The most fds that a monitor may wait for. */
-#define MONITOR_MAX_FDS 8
-
 struct connection_monitor {
-	/* Puts at most max fds to wait for into fds, with events set, and returns how many. */
-	int (*prepare)(void *user, struct pollfd *fds, int max);
+	/* Readable: check has something to look at, which it takes, unless that is the end. */
+	int fd;
 	/*
-	 * Looks at the revents of those fds (all 0 where none is ready; it is called after each
-	 * wait). Not 0: what the connection leads to is gone for good, and *error, which may be
-	 * NULL, says why.
+	 * Called when fd is readable. Not 0: what the connection leads to is gone for good, and
+	 * *error, which may be NULL, says why.
 	 */
-	int (*check)(void *user, const struct pollfd *fds, int count, struct provium_error *error);
+	int (*check)(void *user, struct provium_error *error);
 	void *user;
 };
 

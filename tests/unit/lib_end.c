@@ -47,26 +47,22 @@ static void end_script(struct fake *agent)
 
 static int monitor_pipe[2];
 
-static int prepare(void *user, struct pollfd *fds, int max)
+/* A byte that is not 'x' is news, but not the end. */
+static int check(void *user, struct provium_error *why)
 {
-	(void)user;
-	(void)max;
-	fds[0] = (struct pollfd){ .fd = monitor_pipe[0], .events = POLLIN };
-	return 1;
-}
+	char byte;
 
-static int check(void *user, const struct pollfd *fds, int count, struct provium_error *why)
-{
 	(void)user;
-	(void)count;
-	return fds[0].revents ? error_set(why, PROVIUM_VM_GONE, 0, "QEMU has ended") : 0;
+	ck_assert_int_eq(read(monitor_pipe[0], &byte, 1), 1);
+	return byte == 'x' ? error_set(why, PROVIUM_VM_GONE, 0, "QEMU has ended") : 0;
 }
-
-static const struct connection_monitor monitor = { prepare, check, NULL };
 
 static void start_monitor(void)
 {
+	struct connection_monitor monitor = { .check = check };
+
 	ck_assert_int_eq(pipe(monitor_pipe), 0);
+	monitor.fd = monitor_pipe[0];
 	connection_set_monitor(connection, &monitor);
 }
 
@@ -99,6 +95,34 @@ START_TEST(test_monitor)
 	check_error(PROVIUM_VM_GONE, "QEMU has ended");
 	ck_assert_uint_lt(monotonic_ns() - start, 1000000000);
 	ck_assert_int_eq(provium_ping(connection, PROVIUM_FOREVER, &error), -1);
+	check_error(PROVIUM_VM_GONE, "QEMU has ended");
+	disconnect();
+	stop_monitor();
+}
+END_TEST
+
+/* A program that polls by itself has the monitor's fd, and learns of the end by dispatch. */
+START_TEST(test_own_poll)
+{
+	struct pollfd fds[2];
+
+	connection = fake_connect(&fake, minimal_ready_script);
+	ck_assert_int_eq(provium_connection_vm_fd(connection), -1);
+	start_monitor();
+	fds[0] = (struct pollfd){ .fd = provium_connection_fd(connection), .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = provium_connection_vm_fd(connection), .events = POLLIN };
+	ck_assert_int_eq(poll(fds, 2, 0), 0);
+
+	ck_assert_int_eq(write(monitor_pipe[1], "n", 1), 1);
+	ck_assert_int_eq(poll(fds, 2, 0), 1);
+	ck_assert_int_eq(fds[1].revents, POLLIN);
+	check_ok(provium_connection_dispatch(connection, 0, &error));
+	ck_assert_int_eq(poll(fds, 2, 0), 0);
+
+	ck_assert_int_eq(write(monitor_pipe[1], "x", 1), 1);
+	ck_assert_int_eq(poll(fds, 2, 0), 1);
+	ck_assert_int_eq(fds[1].revents, POLLIN);
+	ck_assert_int_eq(provium_connection_dispatch(connection, 0, &error), -1);
 	check_error(PROVIUM_VM_GONE, "QEMU has ended");
 	disconnect();
 	stop_monitor();
@@ -275,6 +299,7 @@ static TCase *monitor_cases(void)
 
 	tcase_add_test(tcase, test_monitor_quiet);
 	tcase_add_test(tcase, test_monitor);
+	tcase_add_test(tcase, test_own_poll);
 	tcase_add_test(tcase, test_last_words);
 	tcase_add_test(tcase, test_monitor_after_end);
 	tcase_add_test(tcase, test_end_without_monitor);

@@ -123,33 +123,22 @@ START_TEST(test_closed_cancel_fd)
 END_TEST
 
 struct watched {
-	int fd;
+	bool gone;
 	int checks;
 };
 
-static int prepare(void *user, struct pollfd *fds, int max)
-{
-	const struct watched *watched = user;
-
-	ck_assert_int_ge(max, MONITOR_MAX_FDS);
-	fds[0] = (struct pollfd){ .fd = watched->fd, .events = POLLIN };
-	return 1;
-}
-
-static int check(void *user, const struct pollfd *fds, int count, struct provium_error *error)
+static int check(void *user, struct provium_error *error)
 {
 	struct watched *watched = user;
 
 	watched->checks++;
-	ck_assert_int_eq(count, 1);
-	ck_assert_int_eq(fds[0].fd, watched->fd);
-	return fds[0].revents ? error_set(error, PROVIUM_VM_GONE, 0, "it is gone") : 0;
+	return watched->gone ? error_set(error, PROVIUM_VM_GONE, 0, "it is gone") : 0;
 }
 
 START_TEST(test_monitor)
 {
-	struct watched watched = { .fd = full[0] };
-	const struct connection_monitor monitor = { prepare, check, &watched };
+	struct watched watched = { .gone = true };
+	struct connection_monitor monitor = { full[0], check, &watched };
 	struct wait_limits limits = limits_of(10000);
 	struct provium_error error;
 	short revents;
@@ -160,7 +149,13 @@ START_TEST(test_monitor)
 	ck_assert_str_eq(error.message, "it is gone");
 	ck_assert_int_eq(watched.checks, 1);
 
-	watched.fd = quiet[0];
+	/* News that are not its end. */
+	watched.gone = false;
+	ck_assert_int_eq(wait_fd(quiet[0], POLLIN, &limits, "test", &revents, &error), WAIT_READY);
+	ck_assert_int_eq(revents, 0);
+	ck_assert_int_eq(watched.checks, 2);
+
+	monitor.fd = quiet[0];
 	ck_assert_int_eq(wait_fd(full[0], POLLIN, &limits, "test", &revents, &error), WAIT_READY);
 	ck_assert_int_eq(watched.checks, 2);
 }

@@ -36,6 +36,17 @@ def marked_processes():
     return found
 
 
+def processes_of(child, name):
+    """The pids of the child's own children of that name (proc(5), comm has 15 bytes)."""
+    found = []
+    with open(f"/proc/{child.pid}/task/{child.pid}/children", encoding="ascii") as file:
+        for pid in file.read().split():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+                if comm.read().strip() == name[:15]:
+                    found.append(int(pid))
+    return found
+
+
 def on_kernel(directory):
     """For the environment: what runs boots this kernel, unless it is told of another."""
     return {"PROVIUM_KERNEL": os.path.join(directory, "vmlinuz"), "PROVIUM_MODULES": ""}
@@ -150,6 +161,10 @@ def terminal():
         os.close(ours)
         with contextlib.suppress(OSError):
             os.close(theirs)
+
+
+def is_raw(fd):
+    return not termios.tcgetattr(fd)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
 
 def own_terminal(fd):

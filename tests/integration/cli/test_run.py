@@ -3,7 +3,6 @@
     test_run.py KERNEL...    directories with vmlinuz and modules/; the first is used throughout
 """
 
-import contextlib
 import os
 import shutil
 import signal
@@ -13,21 +12,10 @@ import threading
 import time
 
 import tap
-from provium import (TIMEOUT, Case, marked_processes, on_kernel, own_terminal, read_until, sha256,
-                     terminal)
+from provium import (TIMEOUT, Case, marked_processes, on_kernel, own_terminal, processes_of,
+                     read_until, sha256, terminal)
 
 KERNELS = sys.argv[1:]
-
-
-def processes_of(child, name):
-    """The pids of the child's own children of that name (proc(5), comm has 15 bytes)."""
-    found = []
-    with open(f"/proc/{child.pid}/task/{child.pid}/children", encoding="ascii") as file:
-        for pid in file.read().split():
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="ascii") as comm:
-                if comm.read().strip() == name[:15]:
-                    found.append(int(pid))
-    return found
 
 
 class Guest(Case):

@@ -11,15 +11,11 @@ import time
 import provium_pb2 as pb
 import tap
 from fake_agent import FakeAgent
-from provium import PROGRAM, Case, own_terminal, read_until, terminal
+from provium import PROGRAM, Case, is_raw, own_terminal, read_until, terminal
 
 
 def set_size(fd, rows, cols):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-
-
-def is_raw(fd):
-    return not termios.tcgetattr(fd)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
 
 class TerminalCase(Case):
