@@ -851,8 +851,10 @@ struct provium_copy_options {
  * times and hard links are not. A directory that is there keeps its permission bits. An entry
  * replaces only one of its own kind, and a directory's entries are added to those that are there.
  *
- * No half file is left behind: each is written beside its target and renamed. A copied directory
- * that fails, or is cut, leaves what was complete until then; of its directories those that were
+ * A target is never half a file: each is written beside it, as ".provium-" and 16 hexadecimal
+ * digits, and renamed. Where the process of a pull is killed, what was written so (at most 32
+ * files) stays; the agent removes it when the connection of a push ends. A copied directory that
+ * fails, or is cut, leaves what was complete until then; of its directories those that were
  * under way are still accessible to their owner where that is not their mode. After a push the
  * guest may go on for a moment with what was sent ahead.
  *

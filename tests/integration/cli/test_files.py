@@ -1,10 +1,13 @@
 """provium push, pull and file with an agent on this machine: all that takes no guest."""
 
+import contextlib
 import filecmp
+import itertools
 import os
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 
 import tap
@@ -114,33 +117,62 @@ class Copy(FileCase):
                 self.assertFalse(os.path.exists(self.path("x")))
         self.assertEqual(os.listdir(self.path("directory")), ["a"])
 
-    def test_interrupted_leaves_no_half_file(self):
+    def test_cut_leaves_no_half_file(self):
+        """Old targets stay. What was being written goes, but where pull has no time for that."""
         os.mkdir(self.path("source"))
         self.write("source/small", b"small")
         with open(self.path("source/big"), "wb") as big:
             big.truncate(64 << 30)
-        for command in BOTH:
-            for name in ("source/big", "source"):
-                with self.subTest(f"{command} {name}"):
-                    there = self.path(f"{command}-{name.replace('/', '-')}")
-                    os.mkdir(there)
-                    child = self.start(command, *self.at, self.path(name), there)
-                    end = time.monotonic() + 10
-                    while not self.temporaries(there):
-                        self.assertLess(time.monotonic(), end)
-                        time.sleep(0.01)
-                    child.send_signal(signal.SIGINT)
-                    self.assertEqual(child.wait(timeout=10), -signal.SIGINT)
-                    end = time.monotonic() + 5
-                    while self.temporaries(there) and time.monotonic() < end:
-                        time.sleep(0.01)
-                    self.assertEqual(self.temporaries(there), [])
-                    left = [name for _, _, names in os.walk(there) for name in names]
-                    self.assertNotIn("big", left)
+        for number, command, name, old in itertools.product(
+                (signal.SIGINT, signal.SIGKILL), BOTH, ("source/big", "source"), (False, True)):
+            with self.subTest((number.name, command, name, old)):
+                there = tempfile.mkdtemp(dir=self.directory)
+                directory = os.path.join(there, "source") if name == "source" else there
+                os.makedirs(directory, exist_ok=True)
+                if old:
+                    self.write(os.path.join(directory, "big"), b"old")
+                self.cut(number, command, self.path(name), there)
+                self.check_cut(directory, old, number == signal.SIGKILL and command == "pull")
 
-    def temporaries(self, directory):
-        return [name for _, _, names in os.walk(directory) for name in names
-                if name.startswith(".provium-")]
+    def cut(self, number, command, source, target):
+        """When some of it has been written, beside its target."""
+        child = self.start(command, *self.at, source, target)
+        end = time.monotonic() + 10
+        while not any(self.size_of(path) > 100 for path in self.temporaries(target)):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+        child.send_signal(number)
+        self.assertEqual(child.wait(timeout=10), -number)
+
+    @staticmethod
+    def size_of(path):
+        """That has perhaps got its name already."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.getsize(path)
+        return 0
+
+    def check_cut(self, directory, old, left):
+        """left: what was being written stays, as provium-push(1) tells it."""
+        end = time.monotonic() + 5
+        while not left and self.temporaries(directory) and time.monotonic() < end:
+            time.sleep(0.01)
+        temporaries = self.temporaries(directory)
+        self.assertEqual(len(temporaries) > 0, left, temporaries)
+        self.assertLessEqual(len(temporaries), 32)
+        for path in temporaries:
+            self.assertRegex(path, r"/\.provium-[0-9a-f]{16}\Z")
+            # It gets its mode at last.
+            self.assertEqual(os.lstat(path).st_mode & ~0o044, stat.S_IFREG | 0o600)
+        others = set(os.listdir(directory)) - set(map(os.path.basename, temporaries))
+        self.assertEqual(others - {"small"}, {"big"} if old else set())
+        for name in others:
+            with open(os.path.join(directory, name), "rb") as file:
+                self.assertEqual(file.read(10), b"old" if name == "big" else b"small")
+
+    @staticmethod
+    def temporaries(directory):
+        return [os.path.join(above, name) for above, _, names in os.walk(directory)
+                for name in names if name.startswith(".provium-")]
 
     def progress_of(self, *arguments):
         with terminal() as (ours, theirs):
