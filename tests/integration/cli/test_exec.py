@@ -27,14 +27,13 @@ class AgentCase(Case):
         self.agent = subprocess.Popen([AGENT, "--listen", f"unix:{self.socket}"],
                                       stdin=subprocess.DEVNULL, env=self.environment())
         self.addCleanup(self.stop_agent)
-        end = time.monotonic() + 10
-        while not os.path.exists(self.socket):
-            self.assertIsNone(self.agent.poll())
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.01)
         self.at = ["--connect", f"agent-unix:{self.socket}"]
-        # Who answers is there, and the process that watches it.
-        self.assertEqual(self.provium("info", *self.at)[0], 0)
+        # Its socket is there before it listens. Then so is the process that watches it.
+        end = time.monotonic() + 10
+        while (told := self.provium("info", *self.at))[0] != 0:
+            self.assertIsNone(self.agent.poll())
+            self.assertLess(time.monotonic(), end, told[2])
+            time.sleep(0.01)
         self.idle = len(marked_processes())
 
     def stop_agent(self):
