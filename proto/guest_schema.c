@@ -23,14 +23,18 @@ static ProtobufCIntRange *unpack_ranges(ProtobufCMessageDescriptor *message,
 static void unpack_field(const struct packed_schema *schema, const struct packed_field *from,
 			 ProtobufCFieldDescriptor *field)
 {
+	unsigned int label = from->kind >> PACKED_TYPE_BITS & ((1u << PACKED_LABEL_BITS) - 1);
+
 	field->id = from->id;
-	field->label = (ProtobufCLabel)from->label;
-	field->type = (ProtobufCType)from->type;
-	field->quantifier_offset = from->quantifier_offset;
-	field->offset = from->offset;
-	field->flags = from->flags;
+	field->label = (ProtobufCLabel)label;
+	field->type = (ProtobufCType)(from->kind & ((1u << PACKED_TYPE_BITS) - 1));
+	field->quantifier_offset = from->quantifier_offset * PACKED_OFFSET_UNIT;
+	field->offset = from->offset * PACKED_OFFSET_UNIT;
+	if (from->kind & PACKED_SPECIAL)
+		field->flags = label == PROTOBUF_C_LABEL_REPEATED ? PROTOBUF_C_FIELD_FLAG_PACKED
+								  : PROTOBUF_C_FIELD_FLAG_ONEOF;
 	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-		field->descriptor = schema->messages[from->message].descriptor;
+		field->descriptor = schema->descriptors[from->message];
 }
 
 void schema_unpack(const struct packed_schema *schema)
@@ -41,12 +45,12 @@ void schema_unpack(const struct packed_schema *schema)
 
 	for (unsigned int i = 0; i < schema->message_count; i++) {
 		const struct packed_message *packed = &schema->messages[i];
-		ProtobufCMessageDescriptor *message = packed->descriptor;
+		ProtobufCMessageDescriptor *message = schema->descriptors[i];
 
 		/* No message_init: protobuf-c then clears the message, which is what it would do.
 		 */
 		message->magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC;
-		message->sizeof_message = packed->size;
+		message->sizeof_message = packed->size * PACKED_SIZE_UNIT;
 		message->n_fields = packed->field_count;
 		message->fields = field;
 		for (unsigned int n = 0; n < packed->field_count; n++)

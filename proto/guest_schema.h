@@ -1,5 +1,5 @@
 /*
- * The schema as a guest carries it: protobuf-c's descriptors in a tenth of their room.
+ * The schema as a guest carries it: protobuf-c's descriptors in a fifteenth of their room.
  *
  * protobuf-c generates 72 bytes and a relocation or two for each field, a third of the agent. Of
  * that the runtime needs six small numbers (neither names nor defaults, of which the schema has
@@ -13,26 +13,34 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+/* Every offset is a multiple of an int's size, every size one of a pointer's. */
+#define PACKED_OFFSET_UNIT 4u
+#define PACKED_SIZE_UNIT   8u
+
+/* Of a field's kind: the type, the label, and whether it is packed (a repeated one) or of a oneof.
+ */
+#define PACKED_TYPE_BITS   5u
+#define PACKED_LABEL_BITS  2u
+#define PACKED_SPECIAL     0x80u
+
 struct packed_field {
-	uint16_t id;
-	uint16_t quantifier_offset;
-	uint16_t offset;
+	uint8_t id;
+	uint8_t quantifier_offset;
+	uint8_t offset;
+	uint8_t kind;
 	/* Index of the message that it holds; without a meaning where it holds none. */
 	uint8_t message;
-	uint8_t type;
-	uint8_t label : 4;
-	uint8_t flags : 4;
 };
 
 struct packed_message {
-	/* Where its descriptor goes: what generated code calls NAME__descriptor. */
-	ProtobufCMessageDescriptor *descriptor;
-	uint16_t size;
-	uint16_t field_count;
+	uint8_t size;
+	uint8_t field_count;
 };
 
 struct packed_schema {
 	const struct packed_message *messages;
+	/* Where each message's descriptor goes: what generated code calls NAME__descriptor. */
+	ProtobufCMessageDescriptor *const *descriptors;
 	unsigned int message_count;
 	/* Of all messages, one behind the other; in each by number. */
 	const struct packed_field *fields;

@@ -34,6 +34,9 @@
 #define PROVIUM_MAX_ARGS         6
 #define PROVIUM_MAX_REPEAT       1000000u
 
+/* Milliseconds that a call has where nothing else was asked for. */
+#define PROVIUM_DEADLINE_MS      10000u
+
 /* Ranges of changed bytes that a result can tell of. */
 #define PROVIUM_MAX_CHANGES      65536u
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/guest_schema.h"
 #include "provium.pb-c.h"
 
 #define MAX_MESSAGES 256
@@ -37,16 +38,32 @@ static unsigned int index_of(const ProtobufCMessageDescriptor *message)
 
 static void check(const ProtobufCMessageDescriptor *message)
 {
-	if (message->sizeof_message > UINT16_MAX || message->n_fields > UINT16_MAX)
+	if (message->sizeof_message > UINT8_MAX * PACKED_SIZE_UNIT ||
+	    message->sizeof_message % PACKED_SIZE_UNIT || message->n_fields > UINT8_MAX)
 		fail("too large to be packed", message->name);
 	for (unsigned int i = 0; i < message->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &message->fields[i];
 
-		if (field->id > UINT16_MAX || field->flags > 15)
+		if (field->id > UINT8_MAX || field->offset % PACKED_OFFSET_UNIT ||
+		    field->quantifier_offset % PACKED_OFFSET_UNIT ||
+		    field->offset > UINT8_MAX * PACKED_OFFSET_UNIT)
 			fail("cannot be packed", field->name);
 		if (field->default_value)
 			fail("has a default, which guest_schema.h has no room for", field->name);
 	}
+}
+
+static unsigned int kind_of(const ProtobufCFieldDescriptor *field)
+{
+	unsigned int special = field->label == PROTOBUF_C_LABEL_REPEATED
+				       ? PROTOBUF_C_FIELD_FLAG_PACKED
+				       : PROTOBUF_C_FIELD_FLAG_ONEOF;
+
+	if (field->flags & ~special || (unsigned int)field->type >> PACKED_TYPE_BITS ||
+	    (unsigned int)field->label >> PACKED_LABEL_BITS)
+		fail("is of a kind that cannot be packed", field->name);
+	return (unsigned int)field->type | (unsigned int)field->label << PACKED_TYPE_BITS |
+	       (field->flags & special ? PACKED_SPECIAL : 0);
 }
 
 /* All messages that Message can hold, in the order in which they are found. */
@@ -92,9 +109,9 @@ static void print_fields(FILE *file, const ProtobufCMessageDescriptor *message)
 
 		if (field->type == PROTOBUF_C_TYPE_MESSAGE)
 			held = index_of(field->descriptor);
-		fprintf(file, "\t{ %u, %u, %u, %u, %u, %u, %u },\n", field->id,
-			field->quantifier_offset, field->offset, held, (unsigned int)field->type,
-			(unsigned int)field->label, field->flags);
+		fprintf(file, "\t{ %u, %u, %u, %u, %u },\n", field->id,
+			field->quantifier_offset / PACKED_OFFSET_UNIT,
+			field->offset / PACKED_OFFSET_UNIT, kind_of(field), held);
 	}
 }
 
@@ -111,10 +128,14 @@ static void print_tables(FILE *file)
 		ranges += messages[i]->n_field_ranges + 1;
 	}
 	fprintf(file, "\nstatic const struct packed_message packed_messages[] = {\n");
+	for (unsigned int i = 0; i < message_count; i++)
+		fprintf(file, "\t{ %zu, %u },\n", messages[i]->sizeof_message / PACKED_SIZE_UNIT,
+			messages[i]->n_fields);
+	fprintf(file, "};\n\nstatic ProtobufCMessageDescriptor *const packed_descriptors[] = {\n");
 	for (unsigned int i = 0; i < message_count; i++) {
-		fprintf(file, "\t{ &");
+		fprintf(file, "\t&");
 		print_name(file, messages[i]);
-		fprintf(file, ", %zu, %u },\n", messages[i]->sizeof_message, messages[i]->n_fields);
+		fprintf(file, ",\n");
 	}
 	fprintf(file, "};\n\nstatic const struct packed_field packed_fields[] = {\n");
 	for (unsigned int i = 0; i < message_count; i++)
@@ -124,7 +145,8 @@ static void print_tables(FILE *file)
 		"static ProtobufCFieldDescriptor field_room[%u];\n"
 		"static ProtobufCIntRange range_room[%u];\n\n"
 		"const struct packed_schema packed_schema = {\n"
-		"\tpacked_messages, %u, packed_fields, field_room, range_room,\n};\n",
+		"\tpacked_messages, packed_descriptors, %u, packed_fields, field_room, "
+		"range_room,\n};\n",
 		fields, ranges, message_count);
 }
 

@@ -48,7 +48,7 @@ static void compare(const ProtobufCMessageDescriptor *real,
 START_TEST(same_descriptors)
 {
 	schema_unpack(&packed_schema);
-	compare(&provium__v1__message__descriptor, packed_schema.messages[0].descriptor);
+	compare(&provium__v1__message__descriptor, packed_schema.descriptors[0]);
 }
 END_TEST
 
