@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "agent/buffer.h"
+#include "agent/deadline.h"
 #include "common/list.h"
 #include "proto/codec.h"
 
@@ -74,6 +75,8 @@ struct loop {
 	/* For the message that is being handled. */
 	struct decoder decoder;
 	struct counters counters;
+	/* Of the system calls that this thread makes. */
+	struct deadlines deadlines;
 	/* Read by commands without standard input where /dev/null is missing. */
 	int null_fd;
 	/* A devpts that is mounted nowhere; -1: not needed so far. */

@@ -35,7 +35,7 @@ static void run(struct session *session, uint32_t id, const char *name,
 	}
 	if (!program_map(&program, request))
 		reply_os_error(session, id, program.failed, errno, "%s: buffers", name);
-	else if (!program_run(&program))
+	else if (!program_run(&program, &session->loop->deadlines, id))
 		reply_error(session, id, ERROR_UNSUPPORTED, NULL, 0, "%s: call %u: %s%s", name,
 			    program.refused_call, program.refused,
 			    program.made > 0 ? "; those before it have been made" : "");
@@ -71,5 +71,7 @@ void op_ioctl(struct session *session, uint32_t id, const Provium__V1__Message *
 	request.reference_indexes = &first;
 	request.n_reference_args = request.n_reference_kinds = request.n_reference_indexes =
 		ioctl->n_buffers > 0;
+	request.has_deadline_ms = ioctl->has_deadline_ms;
+	request.deadline_ms = ioctl->deadline_ms;
 	run(session, id, "IOCTL", &request);
 }

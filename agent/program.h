@@ -19,6 +19,12 @@
 #include "agent/check.h"
 #include "proto/codec.h"
 
+struct deadlines;
+struct watch_diagnosis;
+
+/* Interrupted calls of a program of which it is told where they were. */
+#define PROGRAM_MAX_DIAGNOSES 16
+
 struct program_buffer {
 	/* Of its first byte. */
 	uint8_t *address;
@@ -33,6 +39,13 @@ struct program_buffer {
 	uint8_t *before;
 };
 
+/* A call whose time was up. */
+struct program_interruption {
+	uint32_t call;
+	/* NULL: there are too many. */
+	struct watch_diagnosis *diagnosis;
+};
+
 struct program {
 	const Provium__V1__Syscall *request;
 	struct program_buffer *buffers;
@@ -40,6 +53,12 @@ struct program {
 	int64_t *results;
 	uint64_t *durations;
 	uint32_t made;
+	struct program_interruption *interruptions;
+	size_t n_interruptions;
+	/* CLOCK_MONOTONIC_RAW when the last call ended, and by how much CLOCK_MONOTONIC is ahead.
+	 */
+	uint64_t now_ns;
+	uint64_t ahead_ns;
 	/* A call that failed has ended it. */
 	bool stopped;
 	/* Which call must not be made, and why. */
@@ -63,10 +82,11 @@ bool program_check(const Provium__V1__Syscall *request, struct check_failure *fa
 bool program_map(struct program *program, const Provium__V1__Syscall *request);
 
 /*
- * Makes the calls. False: one of them must not be made (refused_call, refused). It is known before
- * the first is made, unless its arguments come of a result or of what a call has written.
+ * Makes the calls, for the request with this id. False: one of them must not be made (refused_call,
+ * refused). It is known before the first is made, unless its arguments come of a result or of what
+ * a call has written.
  */
-bool program_run(struct program *program);
+bool program_run(struct program *program, struct deadlines *deadlines, uint32_t id);
 
 /*
  * Fills result, which lives until program_finish, from what the buffers hold now. False: no memory.

@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "agent/memory.h"
 #include "common/util.h"
 #include "proto/limits.h"
 
@@ -167,116 +166,10 @@ void program_finish(struct program *program)
 	free(program->buffers);
 	free(program->results);
 	free(program->durations);
+	for (size_t i = 0; i < program->n_interruptions; i++)
+		free(program->interruptions[i].diagnosis);
+	free(program->interruptions);
 	free(program->room);
 	free(program->data);
 	free(program->changes);
-}
-
-/* ------------------------------------------------------------------------------------------- */
-/* What they hold afterwards */
-
-/* What a result's message is made of. */
-struct program_room {
-	Provium__V1__BufferResult *pointers[PROVIUM_MAX_BUFFERS];
-	Provium__V1__BufferResult results[PROVIUM_MAX_BUFFERS];
-};
-
-/* Appends a range to the program's; false: no memory. */
-static bool add_change(struct program *program, uint32_t offset, uint32_t length)
-{
-	if (program->n_changes % 1024 == 0) {
-		uint32_t *grown = realloc(program->changes,
-					  (program->n_changes + 1024) * sizeof(*program->changes));
-
-		if (!grown)
-			return false;
-		program->changes = grown;
-	}
-	program->changes[program->n_changes++] = offset;
-	program->changes[program->n_changes++] = length;
-	return true;
-}
-
-static bool compare(struct program *program, const struct program_buffer *buffer,
-		    const uint8_t *now, Provium__V1__BufferResult *result)
-{
-	uint32_t from, i = 0;
-
-	while (i < buffer->size) {
-		if (now[i] == buffer->before[i]) {
-			i++;
-			continue;
-		}
-		if (program->n_changes == 2 * PROVIUM_MAX_CHANGES) {
-			result->has_changes_cut = true;
-			result->changes_cut = true;
-			return true;
-		}
-		for (from = i; i < buffer->size && now[i] != buffer->before[i]; i++)
-			;
-		if (!add_change(program, from, i - from))
-			return false;
-	}
-	return true;
-}
-
-/* A buffer that a call has unmapped has no content any more: its result says nothing of it. */
-static bool look(struct program *program, unsigned int index, uint8_t *data,
-		 Provium__V1__BufferResult *result)
-{
-	const Provium__V1__Buffer *asked = program->request->buffers[index];
-	const struct program_buffer *buffer = &program->buffers[index];
-	size_t before = program->n_changes;
-
-	*result = (Provium__V1__BufferResult)PROVIUM__V1__BUFFER_RESULT__INIT;
-	result->buffer = index;
-	if (!memory_copy(data, (uintptr_t)buffer->address, buffer->size))
-		return true;
-	if (asked->output) {
-		result->has_data = true;
-		result->data = (ProtobufCBinaryData){ buffer->size, data };
-	}
-	if (buffer->before && !compare(program, buffer, data, result))
-		return false;
-	result->n_changes = program->n_changes - before;
-	return true;
-}
-
-bool program_result(struct program *program, Provium__V1__SyscallResult *result)
-{
-	const Provium__V1__Syscall *request = program->request;
-	size_t count = 0, size = 0, changes = 0;
-
-	*result = (Provium__V1__SyscallResult)PROVIUM__V1__SYSCALL_RESULT__INIT;
-	result->n_results = result->n_durations_ns = program->made;
-	result->results = program->results;
-	result->durations_ns = program->durations;
-
-	for (unsigned int i = 0; i < request->n_buffers; i++)
-		if (request->buffers[i]->output || program->buffers[i].before)
-			size += program->buffers[i].size;
-	program->room = malloc(sizeof(*program->room));
-	program->data = malloc(size + 1);
-	if (!program->room || !program->data)
-		return false;
-	size = 0;
-	for (unsigned int i = 0; i < request->n_buffers; i++) {
-		if (!request->buffers[i]->output && !program->buffers[i].before)
-			continue;
-		if (!look(program, i, program->data + size, &program->room->results[count]))
-			return false;
-		size += program->buffers[i].size;
-		program->room->pointers[count] = &program->room->results[count];
-		count++;
-	}
-	/* Only now they stay where they are. */
-	for (size_t i = 0; i < count; i++) {
-		if (program->room->results[i].n_changes == 0)
-			continue;
-		program->room->results[i].changes = program->changes + changes;
-		changes += program->room->results[i].n_changes;
-	}
-	result->buffers = program->room->pointers;
-	result->n_buffers = count;
-	return true;
 }

@@ -3,14 +3,18 @@
  * what prepares the next: its credentials, fds and signals are the point of the test.
  */
 #include <linux/sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 #include "agent/arch.h"
+#include "agent/deadline.h"
 #include "agent/memory.h"
 #include "agent/program.h"
+#include "agent/watch_page.h"
 #include "common/util.h"
+#include "proto/limits.h"
 
 #define KIND(name) PROVIUM__V1__REFERENCE_KIND__REFERENCE_##name
 
@@ -194,8 +198,40 @@ static const Provium__V1__CallOption *option_of(const struct program *program,
 	return NULL;
 }
 
+/* CLOCK_MONOTONIC when a call's time is up that is made now. */
+static uint64_t deadline_of(const struct program *program, const Provium__V1__CallOption *option)
+{
+	uint32_t ms = program->request->has_deadline_ms ? program->request->deadline_ms
+							: PROVIUM_DEADLINE_MS;
+
+	if (option && option->has_deadline_ms)
+		ms = option->deadline_ms;
+	return ms ? program->now_ns + program->ahead_ns + ms * UINT64_C(1000000) : WATCH_NEVER;
+}
+
+/* Without memory only that it was interrupted is lost, not that it failed. */
+static void note_interruption(struct program *program, const struct deadlines *deadlines,
+			      uint32_t call)
+{
+	size_t count = program->n_interruptions;
+	struct program_interruption *grown =
+		realloc(program->interruptions, (count + 1) * sizeof(*program->interruptions));
+	struct watch_diagnosis *diagnosis = NULL;
+
+	if (!grown)
+		return;
+	if (count < PROGRAM_MAX_DIAGNOSES)
+		diagnosis = malloc(sizeof(*diagnosis));
+	if (diagnosis)
+		*diagnosis = deadlines->page->slot.diagnosis;
+	grown[count] = (struct program_interruption){ call, diagnosis };
+	program->interruptions = grown;
+	program->n_interruptions++;
+}
+
 /* False: refused. */
-static bool make_call(struct program *program, struct cursor *cursor)
+static bool make_call(struct program *program, struct cursor *cursor, struct deadlines *deadlines,
+		      uint32_t id)
 {
 	const Provium__V1__CallOption *option = option_of(program, cursor);
 	uint32_t number = program->request->numbers[cursor->call];
@@ -211,27 +247,33 @@ static bool make_call(struct program *program, struct cursor *cursor)
 	program->refused = fork ? refusal(number, args) : NULL;
 	if (program->refused)
 		return false;
+	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option));
 	start = raw_ns();
 	while (repeat-- > 0) {
 		result = fork ? make_fork(number, args) : arch_call(number, args);
-		if (stop && is_error(result))
+		if ((stop && is_error(result)) || deadline_passed(deadlines))
 			break;
 	}
-	program->durations[cursor->call] = raw_ns() - start;
+	program->now_ns = raw_ns();
+	if (deadline_end(deadlines))
+		note_interruption(program, deadlines, cursor->call);
+	program->durations[cursor->call] = program->now_ns - start;
 	program->results[cursor->call] = result;
 	program->made++;
 	program->stopped = stop && is_error(result);
 	return true;
 }
 
-bool program_run(struct program *program)
+bool program_run(struct program *program, struct deadlines *deadlines, uint32_t id)
 {
 	struct cursor cursor = { 0 };
 
 	if (is_refused(program))
 		return false;
+	program->now_ns = raw_ns();
+	program->ahead_ns = monotonic_ns() - program->now_ns;
 	for (; cursor.call < program->request->n_numbers && !program->stopped; cursor.call++)
-		if (!make_call(program, &cursor))
+		if (!make_call(program, &cursor, deadlines, id))
 			return false;
 	return true;
 }

@@ -83,7 +83,7 @@ void reply_ready(struct session *session, uint32_t id)
 	}
 	if (config->restart_reason) {
 		snprintf(reason, sizeof(reason), "%s", config->restart_reason);
-		text_make_utf8(reason);
+		text_make_utf8(reason, false);
 		ready.restart_reason = reason;
 	}
 	if (config->init_error_path) {
@@ -132,7 +132,7 @@ static void send_error(struct session *session, uint32_t id, enum error_code cod
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	Provium__V1__Error error = PROVIUM__V1__ERROR__INIT;
 
-	text_make_utf8(text);
+	text_make_utf8(text, false);
 	error.code = (Provium__V1__ErrorCode)code;
 	if (code == ERROR_OS) {
 		error.has_os_errno = true;

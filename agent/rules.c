@@ -265,7 +265,7 @@ static const struct field_set buffer_set = FIELD_SET(buffer_fields);
 
 static const struct field_rule call_option_fields[] = {
 	FIELD(CALL_OPTION, call, FIELD_U32, FIELD_REQUIRED, 0),
-	FIELD(CALL_OPTION, deadline_ms, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(CALL_OPTION, deadline_ms, FIELD_U32, 0, 0),
 	FIELD(CALL_OPTION, repeat, FIELD_U32, FIELD_NOT_EMPTY, PROVIUM_MAX_REPEAT),
 	FIELD(CALL_OPTION, stop_on_error, FIELD_BOOL, 0, 0),
 };
@@ -282,7 +282,7 @@ static const struct field_rule syscall_fields[] = {
 	FIELD_LIST(SYSCALL, reference_offsets, FIELD_REPEATED, 0, 0),
 	FIELD_LIST(SYSCALL, reference_widths, FIELD_REPEATED, 0, 0),
 	FIELD_OBJECTS(SYSCALL, options, 0, &call_option_set),
-	FIELD(SYSCALL, deadline_ms, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(SYSCALL, deadline_ms, FIELD_U32, 0, 0),
 	FIELD(SYSCALL, stop_on_error, FIELD_BOOL, 0, 0),
 	FIELD(SYSCALL, background, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
 	FIELD(SYSCALL, trace, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
@@ -293,7 +293,7 @@ static const struct field_rule ioctl_fields[] = {
 	FIELD(IOCTL, command, FIELD_U64, FIELD_REQUIRED, 0),
 	FIELD_OBJECTS(IOCTL, buffers, 0, &buffer_set),
 	FIELD(IOCTL, arg, FIELD_U64, 0, 0),
-	FIELD(IOCTL, deadline_ms, FIELD_U32, FIELD_UNSERVED, 0),
+	FIELD(IOCTL, deadline_ms, FIELD_U32, 0, 0),
 	FIELD(IOCTL, background, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
 };
 

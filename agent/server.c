@@ -71,6 +71,7 @@ int server_run(const struct server_config *config)
 		close_fd(config->connection_fd);
 		return error;
 	}
+	deadlines_init(&loop.deadlines, config->watch_page, config->watch_timer_fd);
 	ev_io_init(&stop, on_stop, config->stop_fd, EV_READ);
 	stop.data = &loop;
 	if (config->stop_fd >= 0)

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+struct watch_page;
+
 enum listener_kind {
 	/* AF_VSOCK: only peers with the host's CID are let in. */
 	LISTENER_VSOCK,
@@ -39,6 +41,10 @@ struct server_config {
 
 	/* The end that the supervisor watches; only kept open. */
 	int life_fd;
+
+	/* Shared with a supervisor that watches system calls; NULL: none has a deadline. */
+	struct watch_page *watch_page;
+	int watch_timer_fd;
 
 	/* A procfs that is mounted nowhere. -1: /proc is used. */
 	int proc_fd;

@@ -8,9 +8,11 @@
  *
  * - its pidfd is readable: it has ended, whatever ended it;
  * - its life pipe has ended and it has not: execve(2) or close_range(2) closed the fds under it.
- *   What is left of it is killed.
+ *   What is left of it is killed;
+ * - it was stopped (SIGSTOP);
+ * - a system call of it does not end at its deadline (watchdog.h).
  *
- * Three fds and a timeout are waited for with poll(2), and not with a libev loop: a child that is
+ * Four fds and a timeout are waited for with poll(2), and not with a libev loop: a child that is
  * forked from here must not share an epoll set, and there is nothing to multiplex. Without a death
  * nothing wakes up.
  *
@@ -32,6 +34,7 @@
 
 #include "agent/fds.h"
 #include "agent/log.h"
+#include "agent/watchdog.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
@@ -64,11 +67,13 @@ struct supervisor {
 	/* Our end of the server's stop_fd: closed, it stops. */
 	int stop_fd;
 
+	struct watchdog watchdog;
+
 	/* monotonic_ns() */
 	uint64_t start_at;
 	uint64_t started;
 	unsigned int delay_ms;
-	char reason[128];
+	char reason[192];
 };
 
 /* In the child; never returns. */
@@ -163,6 +168,7 @@ static void forget_server(struct supervisor *supervisor)
 	supervisor->life_fd = close_fd(supervisor->life_fd);
 	supervisor->stop_fd = close_fd(supervisor->stop_fd);
 	supervisor->config->restarts++;
+	watchdog_reset(&supervisor->watchdog);
 	schedule_start(supervisor);
 }
 
@@ -189,6 +195,16 @@ static bool await_exit(const struct supervisor *supervisor, int timeout_ms)
 	return poll(&exited, 1, timeout_ms) > 0;
 }
 
+/* It is of no use any more; reason says why. */
+static void kill_server(struct supervisor *supervisor)
+{
+	kill(supervisor->server, SIGKILL);
+	if (!await_exit(supervisor, KILL_GRACE_MS))
+		log_error("server %d does not die", (int)supervisor->server);
+	forget_server(supervisor);
+	reap_children(supervisor);
+}
+
 /* The life pipe has ended: before the process, or instead of it. */
 static void server_let_go(struct supervisor *supervisor)
 {
@@ -198,11 +214,21 @@ static void server_let_go(struct supervisor *supervisor)
 	}
 	snprintf(supervisor->reason, sizeof(supervisor->reason),
 		 "its file descriptors were closed under it (execve, close_range)");
-	kill(supervisor->server, SIGKILL);
-	if (!await_exit(supervisor, KILL_GRACE_MS))
-		log_error("server %d does not die", (int)supervisor->server);
-	forget_server(supervisor);
-	reap_children(supervisor);
+	kill_server(supervisor);
+}
+
+/* SIGCHLD tells of that, too (wait(2), WUNTRACED). */
+static void look_for_stop(struct supervisor *supervisor)
+{
+	siginfo_t info = { 0 };
+
+	if (supervisor->server == 0 ||
+	    waitid(P_PID, (id_t)supervisor->server, &info, WSTOPPED | WNOHANG) < 0 ||
+	    info.si_pid == 0)
+		return;
+	snprintf(supervisor->reason, sizeof(supervisor->reason), "it was stopped by signal %d (%s)",
+		 info.si_status, strsignal(info.si_status));
+	kill_server(supervisor);
 }
 
 static void stop_server(struct supervisor *supervisor)
@@ -270,8 +296,10 @@ int supervisor_run(struct server_config *config, bool stoppable)
 	};
 	bool stop = false;
 
-	if (take_signals(&supervisor) < 0)
+	if (take_signals(&supervisor) < 0 || !watchdog_init(&supervisor.watchdog, config->proc_fd))
 		return -1;
+	config->watch_page = supervisor.watchdog.page;
+	config->watch_timer_fd = supervisor.watchdog.timer_fd;
 	while (!stop) {
 		int timeout = poll_timeout(&supervisor);
 
@@ -282,14 +310,20 @@ int supervisor_run(struct server_config *config, bool stoppable)
 			{ .fd = supervisor.signal_fd, .events = POLLIN },
 			{ .fd = supervisor.pidfd, .events = POLLIN },
 			{ .fd = supervisor.life_fd, .events = POLLIN },
+			{ .fd = supervisor.watchdog.timer_fd, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), poll_timeout(&supervisor)) < 0)
 			continue;
 		stop = read_signals(&supervisor);
 		reap_children(&supervisor);
+		look_for_stop(&supervisor);
 		if (supervisor.server != 0 && fds[2].revents)
 			server_let_go(&supervisor);
+		if (supervisor.server != 0 && fds[3].revents &&
+		    watchdog_look(&supervisor.watchdog, supervisor.server, supervisor.reason,
+				  sizeof(supervisor.reason)))
+			kill_server(&supervisor);
 	}
 	stop_server(&supervisor);
 	close_fd(supervisor.signal_fd);

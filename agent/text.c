@@ -37,7 +37,7 @@ static size_t sequence_length(const uint8_t *at)
 	return length;
 }
 
-void text_make_utf8(char *text)
+void text_make_utf8(char *text, bool has_lines)
 {
 	uint8_t *at = (uint8_t *)text;
 
@@ -46,6 +46,8 @@ void text_make_utf8(char *text)
 
 		if (*at >= 0x80)
 			length = sequence_length(at);
+		else if (has_lines && (*at == '\n' || *at == '\t'))
+			length = 1;
 		else if (*at < 0x20 || *at == 0x7f)
 			length = 0;
 		if (length == 0) {

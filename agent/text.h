@@ -7,9 +7,10 @@
 
 /*
  * Makes text valid UTF-8 without control characters, in place: every other byte becomes '?'. What
- * the schema calls a string must be UTF-8, and paths need not be.
+ * the schema calls a string must be UTF-8, and paths need not be. has_lines: newlines and tabs may
+ * stay.
  */
-void text_make_utf8(char *text);
+void text_make_utf8(char *text, bool has_lines);
 
 /*
  * Reads a decimal number at *text and puts *text behind it. False where there is no digit, or more

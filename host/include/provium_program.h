@@ -132,6 +132,14 @@ int provium_program_call(struct provium_program *program, uint32_t number,
 /* The call is made so often, at most 1 000 000 times; its result is that of the last time. */
 void provium_program_repeat(struct provium_program *program, int call, uint32_t times);
 
+/*
+ * Milliseconds that each call has, or one of them (with all its repetitions), until it is
+ * interrupted; 0: none. Without these 10000. A call that does not return although it is interrupted
+ * (signals are blocked, or it sleeps uninterruptibly) ends the agent's server 1 s later.
+ */
+void provium_program_deadline(struct provium_program *program, uint32_t ms);
+void provium_program_deadline_of(struct provium_program *program, int call, uint32_t ms);
+
 /* The program ends with the first call that fails; for one call: where that one fails. */
 void provium_program_stop_on_error(struct provium_program *program);
 void provium_program_stop_on_error_of(struct provium_program *program, int call);
@@ -154,6 +162,22 @@ int64_t provium_program_result(const struct provium_program *program, int call);
 
 /* How long it took (all its repetitions), CLOCK_MONOTONIC_RAW of the guest. */
 uint64_t provium_program_duration_ns(const struct provium_program *program, int call);
+
+/*
+ * Where a call was when its time was up, as the guest's kernel says of its thread in /proc
+ * (proc(5)):
+ * "" where it says nothing, and for all but the first 16 calls of a program.
+ */
+struct provium_interruption {
+	const char *syscall;
+	const char *wchan;
+	const char *stack;
+	const char *status;
+};
+
+/* Of a call that was interrupted at its deadline, else NULL. Lives as provium_program_data. */
+const struct provium_interruption *
+provium_program_interrupted(const struct provium_program *program, int call);
 
 /*
  * The content of a buffer with `output` after the last call, as many bytes as it has. Lives until

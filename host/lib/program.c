@@ -319,6 +319,22 @@ void provium_program_repeat(struct provium_program *program, int call, uint32_t 
 	}
 }
 
+void provium_program_deadline(struct provium_program *program, uint32_t ms)
+{
+	program->body.has_deadline_ms = true;
+	program->body.deadline_ms = ms;
+}
+
+void provium_program_deadline_of(struct provium_program *program, int call, uint32_t ms)
+{
+	Provium__V1__CallOption *option = option_of(program, call);
+
+	if (option) {
+		option->has_deadline_ms = true;
+		option->deadline_ms = ms;
+	}
+}
+
 void provium_program_stop_on_error(struct provium_program *program)
 {
 	program->body.has_stop_on_error = true;

@@ -13,6 +13,11 @@ struct program_content {
 	bool cut;
 };
 
+struct program_detail {
+	uint32_t call;
+	struct provium_interruption where;
+};
+
 struct provium_program {
 	/* Its columns and arrays are ours, and so is what buffers and options point to. */
 	Provium__V1__Syscall body;
@@ -23,6 +28,9 @@ struct provium_program {
 	unsigned int made;
 	int64_t *results;
 	uint64_t *durations;
+	/* One per call that was interrupted, in their order. */
+	struct program_detail *details;
+	size_t n_details;
 	/* One per buffer that there was. */
 	struct program_content *contents;
 	size_t n_contents;

@@ -17,6 +17,15 @@ void program_forget_run(struct provium_program *program)
 		free(program->contents[i].data);
 		free(program->contents[i].changes);
 	}
+	for (size_t i = 0; i < program->n_details; i++) {
+		free((char *)program->details[i].where.syscall);
+		free((char *)program->details[i].where.wchan);
+		free((char *)program->details[i].where.stack);
+		free((char *)program->details[i].where.status);
+	}
+	free(program->details);
+	program->details = NULL;
+	program->n_details = 0;
 	free(program->contents);
 	free(program->results);
 	free(program->durations);
@@ -88,11 +97,46 @@ static enum request_verdict take_buffer(struct run_request *run,
 	return take_changes(content, result) ? REQUEST_MORE : no_memory(&run->request);
 }
 
+static char *copy_text(const char *text)
+{
+	return strdup(text ? text : "");
+}
+
+static enum request_verdict take_details(struct run_request *run,
+					 const Provium__V1__SyscallResult *result)
+{
+	struct provium_program *program = run->program;
+
+	program->details = calloc(result->n_details + 1, sizeof(*program->details));
+	if (!program->details)
+		return no_memory(&run->request);
+	for (size_t i = 0; i < result->n_details; i++) {
+		const Provium__V1__CallDetail *detail = result->details[i];
+		struct program_detail *to = &program->details[program->n_details];
+
+		if (detail->call >= result->n_results ||
+		    (program->n_details > 0 && detail->call <= to[-1].call))
+			return request_broken(&run->request, "detail of call %u", detail->call);
+		if (!detail->interrupted)
+			continue;
+		to->call = detail->call;
+		to->where.syscall = copy_text(detail->syscall);
+		to->where.wchan = copy_text(detail->wchan);
+		to->where.stack = copy_text(detail->stack);
+		to->where.status = copy_text(detail->status);
+		program->n_details++;
+		if (!to->where.syscall || !to->where.wchan || !to->where.stack || !to->where.status)
+			return no_memory(&run->request);
+	}
+	return REQUEST_MORE;
+}
+
 static enum request_verdict on_result(struct request *request, const Provium__V1__Message *message)
 {
 	struct run_request *run = container_of(request, struct run_request, request);
 	struct provium_program *program = run->program;
 	const Provium__V1__SyscallResult *result = message->syscall_result;
+	enum request_verdict verdict;
 
 	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_SYSCALL_RESULT)
 		return request_unexpected(request, message);
@@ -110,13 +154,10 @@ static enum request_verdict on_result(struct request *request, const Provium__V1
 		program->results[i] = result->results[i];
 		program->durations[i] = result->durations_ns[i];
 	}
-	for (size_t i = 0; i < result->n_buffers; i++) {
-		enum request_verdict verdict = take_buffer(run, result->buffers[i]);
-
-		if (verdict != REQUEST_MORE)
-			return verdict;
-	}
-	return REQUEST_FINAL;
+	verdict = take_details(run, result);
+	for (size_t i = 0; i < result->n_buffers && verdict == REQUEST_MORE; i++)
+		verdict = take_buffer(run, result->buffers[i]);
+	return verdict == REQUEST_MORE ? REQUEST_FINAL : verdict;
 }
 
 int provium_program_run(struct provium_connection *connection, struct provium_program *program,
@@ -182,4 +223,13 @@ const struct provium_range *provium_program_changes(const struct provium_program
 	if (cut)
 		*cut = content->cut;
 	return content->changes;
+}
+
+const struct provium_interruption *
+provium_program_interrupted(const struct provium_program *program, int call)
+{
+	for (size_t i = 0; i < program->n_details; i++)
+		if (call >= 0 && program->details[i].call == (uint32_t)call)
+			return &program->details[i].where;
+	return NULL;
 }

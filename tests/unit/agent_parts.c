@@ -169,14 +169,17 @@ START_TEST(utf8)
 		{ "\x80\xff", "??" },
 		{ "\xed\x9f\xbf\xf4\x8f\xbf\xbf", "\xed\x9f\xbf\xf4\x8f\xbf\xbf" },
 	};
+	char lines[] = "a\nb\tc\x7f\x01";
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char text[32];
 
 		snprintf(text, sizeof(text), "%s", cases[i].text);
-		text_make_utf8(text);
+		text_make_utf8(text, false);
 		ck_assert_str_eq(text, cases[i].expected);
 	}
+	text_make_utf8(lines, true);
+	ck_assert_str_eq(lines, "a\nb\tc??");
 }
 END_TEST
 
