@@ -84,12 +84,12 @@ static size_t read_group(const char *file, char *text, size_t size)
 	return length;
 }
 
-/* False is told. */
+/* False: the test is told as skipped. */
 static bool is_possible(void)
 {
 	if (count_groups() >= 0)
 		return true;
-	fprintf(stderr, "# skipped: no cgroup2 can be mounted: %s\n", strerror(errno));
+	unit_skip("no cgroup2 can be mounted: %s", strerror(errno));
 	return false;
 }
 
@@ -170,7 +170,7 @@ START_TEST(leader_leaves)
 	if (!is_possible())
 		return;
 	if (access("/sys/fs/cgroup/unified/cgroup.procs", W_OK) < 0) {
-		fprintf(stderr, "# skipped: no cgroup2 at /sys/fs/cgroup/unified\n");
+		unit_skip("no cgroup2 at /sys/fs/cgroup/unified");
 		return;
 	}
 	snprintf(command, sizeof(command),
@@ -339,7 +339,7 @@ END_TEST
 
 START_TEST(not_permitted)
 {
-	if (geteuid() != 0)
+	if (!unit_is_root())
 		return;
 	agent_drop_user();
 	expect_operation("mount of cgroup2");

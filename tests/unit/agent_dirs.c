@@ -417,29 +417,44 @@ static char *path_of_changing(int i)
 	return i == 0 ? path_of_many() : path_of("dir");
 }
 
+static void name_entry(char name[NAME_MAX + 1], const char *start, int i)
+{
+	snprintf(name, NAME_MAX + 1, "%s%0200d", start, i);
+}
+
+static void create_entry(int fd, const char *start, int i)
+{
+	char name[NAME_MAX + 1];
+
+	name_entry(name, start, i);
+	ck_assert_int_eq(mknodat(fd, name, S_IFREG | 0600, 0), 0);
+}
+
+static void remove_entry(int fd, int i)
+{
+	char name[NAME_MAX + 1];
+
+	name_entry(name, "", i);
+	ck_assert_int_eq(unlinkat(fd, name, 0), 0);
+}
+
 /* What is there all the time comes once, whatever goes, comes, or is another file of its name. */
 START_TEST(list_changing)
 {
 	cleanup_free char *directory = path_of_changing(_i);
 	struct client slow;
+	uint32_t id = begin_listing(&slow, directory);
+	int fd = open(directory, O_PATH | O_CLOEXEC);
 	unsigned int before = 0;
-	char name[NAME_MAX + 1];
-	uint32_t id;
-	int fd;
 
-	id = begin_listing(&slow, directory);
-	fd = open(directory, O_PATH | O_CLOEXEC);
 	for (int i = 0; i < CHANGING; i++) {
-		snprintf(name, sizeof(name), "%0200d", i);
 		if (i % 3 != 0)
-			ck_assert_int_eq(unlinkat(fd, name, 0), 0);
+			remove_entry(fd, i);
 		if (i % 3 == 1)
-			ck_assert_int_eq(mknodat(fd, name, S_IFREG | 0600, 0), 0);
+			create_entry(fd, "", i);
 	}
-	for (int i = 0; i < CREATED; i++) {
-		snprintf(name, sizeof(name), "c%0200d", i);
-		ck_assert_int_eq(mknodat(fd, name, S_IFREG | 0600, 0), 0);
-	}
+	for (int i = 0; i < CREATED; i++)
+		create_entry(fd, "c", i);
 	close(fd);
 	finish_listing(&slow, id);
 	for (int i = 0; i < CHANGING; i++) {
@@ -460,17 +475,12 @@ START_TEST(list_removed)
 {
 	cleanup_free char *directory = path_of_changing(_i);
 	struct client slow;
+	uint32_t id = begin_listing(&slow, directory);
+	int fd = open(directory, O_PATH | O_CLOEXEC);
 	unsigned int count = 0;
-	char name[NAME_MAX + 1];
-	uint32_t id;
-	int fd;
 
-	id = begin_listing(&slow, directory);
-	fd = open(directory, O_PATH | O_CLOEXEC);
-	for (int i = 0; i < CHANGING; i++) {
-		snprintf(name, sizeof(name), "%0200d", i);
-		ck_assert_int_eq(unlinkat(fd, name, 0), 0);
-	}
+	for (int i = 0; i < CHANGING; i++)
+		remove_entry(fd, i);
 	close(fd);
 	ck_assert_int_eq(rmdir(directory), 0);
 	finish_listing(&slow, id);
@@ -634,7 +644,7 @@ START_TEST(modes_and_owners)
 	mode.mode = 010000;
 	client_expect_error(&client, send_body(&client, BODY(CHMOD), &mode), CODE(INVALID),
 			    "mode: 4096");
-	if (geteuid() != 0)
+	if (!unit_is_root())
 		return;
 	SET(owner, path, bytes_of(link));
 	SET(owner, uid, 1234);
@@ -662,7 +672,7 @@ START_TEST(mount_and_unmount)
 	cleanup_free char *directory = path_of("other");
 	struct stat before, after;
 
-	if (!is_mounted())
+	if (!can_mount())
 		return;
 	ck_assert_int_eq(mkdir(directory, 0700), 0);
 	ck_assert_int_eq(stat(directory, &before), 0);
@@ -699,7 +709,7 @@ START_TEST(full_disk)
 	uint32_t id;
 	unsigned int names = 0;
 
-	if (!is_mounted())
+	if (!can_mount())
 		return;
 	make_file(file, 10, 0600);
 	SET(options, atomic, _i);
@@ -733,7 +743,7 @@ START_TEST(read_only_file_system)
 	Provium__V1__Chmod mode = PROVIUM__V1__CHMOD__INIT;
 	cleanup_free char *file = path_of("mount/file");
 
-	if (!is_mounted())
+	if (!can_mount())
 		return;
 	make_file(file, 10, 0600);
 	ck_assert_int_eq(mount(NULL, test_path("mount"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);

@@ -57,13 +57,18 @@ static void expect_not_started(int os_errno, const char *operation)
 	client_ping(&client);
 }
 
-/* Only root can become somebody else; false is told. */
-static bool is_root(void)
+static void set_limit(uint32_t resource, uint64_t soft, uint64_t hard)
 {
-	if (geteuid() == 0)
-		return true;
-	fprintf(stderr, "# skipped: only root can change its user\n");
-	return false;
+	static Provium__V1__Rlimit rlimit;
+	static Provium__V1__Rlimit *rlimits[] = { &rlimit };
+
+	rlimit = (Provium__V1__Rlimit)PROVIUM__V1__RLIMIT__INIT;
+	rlimit.has_resource = rlimit.has_soft = rlimit.has_hard = true;
+	rlimit.resource = resource;
+	rlimit.soft = soft;
+	rlimit.hard = hard;
+	exec.rlimits = rlimits;
+	exec.n_rlimits = 1;
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -73,7 +78,7 @@ START_TEST(unchanged)
 {
 	gid_t ours[] = { 30, 20 };
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(setgroups(2, ours), 0);
 	run(STATUS);
@@ -85,7 +90,7 @@ START_TEST(user)
 {
 	gid_t ours[] = { 20, 30 };
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(setgroups(2, ours), 0);
 	exec.has_uid = true;
@@ -99,7 +104,7 @@ START_TEST(group)
 {
 	gid_t ours[] = { 20 };
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(setgroups(1, ours), 0);
 	exec.has_gid = true;
@@ -113,7 +118,7 @@ START_TEST(everything)
 {
 	uint32_t wanted[] = { 7, 4294967294u, 5 };
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	exec.has_uid = true;
 	exec.uid = UINT32_MAX - 1;
@@ -140,7 +145,7 @@ START_TEST(many_groups)
 {
 	static uint32_t wanted[65537];
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	for (uint32_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		wanted[i] = i + 1;
@@ -159,21 +164,14 @@ END_TEST
  */
 START_TEST(rights_of_the_user)
 {
-	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT, *rlimits[] = { &rlimit };
-
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(mkdir(test_path("private"), 0700), 0);
 	exec.has_uid = true;
 	exec.uid = 12345;
 	exec.has_nice = true;
 	exec.nice = -3;
-	rlimit.has_resource = rlimit.has_soft = rlimit.has_hard = true;
-	rlimit.resource = RLIMIT_NOFILE;
-	rlimit.soft = 99;
-	rlimit.hard = 1500;
-	exec.rlimits = rlimits;
-	exec.n_rlimits = 1;
+	set_limit(RLIMIT_NOFILE, 99, 1500);
 	run("ulimit -Sn && ulimit -Hn && nice");
 	outcome_expect(&outcome, "99\n1500\n-3\n", "");
 	outcome_expect_exit(&outcome, 0);
@@ -186,14 +184,13 @@ END_TEST
 /* A user may not raise a limit that is hard: that is done while there are the agent's rights. */
 START_TEST(raised_limit)
 {
-	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT, *rlimits[] = { &rlimit };
 	const struct rlimit own = { 1000, 1000 }, more = { 1000, 1001 };
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &own), 0);
 	if (setrlimit(RLIMIT_NOFILE, &more) < 0) {
-		fprintf(stderr, "# skipped: no right to raise a limit (CAP_SYS_RESOURCE)\n");
+		unit_skip("no right to raise a limit (CAP_SYS_RESOURCE)");
 		return;
 	}
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &own), 0);
@@ -202,12 +199,7 @@ START_TEST(raised_limit)
 	run("ulimit -Sn && ulimit -Hn && ulimit -Hn 1001");
 	ck_assert_str_eq((const char *)outcome.output[0], "1000\n1000\n");
 	ck_assert_uint_ne(outcome.result.exit_code, 0);
-	rlimit.has_resource = rlimit.has_soft = rlimit.has_hard = true;
-	rlimit.resource = RLIMIT_NOFILE;
-	rlimit.soft = 500;
-	rlimit.hard = 2000;
-	exec.rlimits = rlimits;
-	exec.n_rlimits = 1;
+	set_limit(RLIMIT_NOFILE, 500, 2000);
 	run("id -u && ulimit -Sn && ulimit -Hn");
 	outcome_expect(&outcome, "12345\n500\n2000\n", "");
 	outcome_expect_exit(&outcome, 0);
@@ -226,10 +218,9 @@ static void drop_rights(void)
 
 START_TEST(not_permitted)
 {
-	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT, *rlimits[] = { &rlimit };
 	struct rlimit core;
 
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(setrlimit(RLIMIT_CORE, &(struct rlimit){ 1, 1 }), 0);
 	ck_assert_int_eq(getrlimit(RLIMIT_CORE, &core), 0);
@@ -245,11 +236,7 @@ START_TEST(not_permitted)
 	exec.nice = -1;
 	expect_not_started(EACCES, "setpriority");
 	exec.has_nice = false;
-	rlimit.has_resource = rlimit.has_soft = rlimit.has_hard = true;
-	rlimit.resource = RLIMIT_CORE;
-	rlimit.soft = rlimit.hard = core.rlim_max + 1;
-	exec.rlimits = rlimits;
-	exec.n_rlimits = 1;
+	set_limit(RLIMIT_CORE, core.rlim_max + 1, core.rlim_max + 1);
 	expect_not_started(EPERM, "prlimit64");
 	/* That is tried before the credentials change, and with them what is permitted. */
 	exec.has_gid = true;
@@ -264,7 +251,7 @@ END_TEST
 /* What the child does to memory that it shares with the agent is undone. */
 START_TEST(agent_stays_as_it_is)
 {
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 1);
 	exec.has_uid = true;
@@ -301,7 +288,7 @@ START_TEST(dies_with_the_agent)
 		      "print(number.value)"),
 	};
 
-	exec.has_uid = is_root();
+	exec.has_uid = geteuid() == 0;
 	exec.uid = 12345;
 	exec.has_shell = false;
 	exec.argv = argv;
@@ -340,7 +327,7 @@ START_TEST(niceness)
 	run("nice");
 	outcome_expect(&outcome, "19\n", "");
 	ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), 0);
-	if (!is_root())
+	if (!unit_is_root())
 		return;
 	exec.nice = -39;
 	run("nice");

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "proto/limits.h"
+#include "unit.h"
 
 char file_path[256];
 
@@ -32,8 +33,6 @@ void files_start_mounted(void)
 	ck_assert_int_eq(mkdir(test_path("mount"), 0755), 0);
 	if (mounted)
 		mounted = mount("none", test_path("mount"), "tmpfs", 0, "size=256k") == 0;
-	if (!mounted)
-		fprintf(stderr, "skipped: mounting is not permitted\n");
 }
 
 void files_stop_mounted(void)
@@ -45,6 +44,13 @@ void files_stop_mounted(void)
 
 bool is_mounted(void)
 {
+	return mounted;
+}
+
+bool can_mount(void)
+{
+	if (!mounted)
+		unit_skip("mounting is not permitted");
 	return mounted;
 }
 

@@ -45,6 +45,8 @@ void expect_refused(int code, const void *body, int os_errno);
 void files_start_mounted(void);
 void files_stop_mounted(void);
 bool is_mounted(void);
+/* The same; false: the test is told as skipped. */
+bool can_mount(void);
 
 uint32_t send_read(struct client *to, const char *name, const Provium__V1__ReadFile *options);
 

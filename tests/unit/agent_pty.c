@@ -197,10 +197,8 @@ END_TEST
 /* Whoever it runs as may open it by its name. */
 START_TEST(owner)
 {
-	if (geteuid() != 0) {
-		fprintf(stderr, "# skipped: only root can change its user\n");
+	if (!unit_is_root())
 		return;
-	}
 	exec.has_uid = true;
 	exec.uid = 12345;
 	run("stat -c %u $(tty) && echo fine >$(tty)");
@@ -212,7 +210,7 @@ END_TEST
 START_TEST(no_devpts)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-		fprintf(stderr, "# skipped: no mount namespace: %s\n", strerror(errno));
+		unit_skip("no mount namespace: %s", strerror(errno));
 		return;
 	}
 	while (umount2("/dev/pts", MNT_DETACH) == 0)

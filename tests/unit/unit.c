@@ -1,9 +1,12 @@
 #include "unit.h"
 
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,14 +95,77 @@ TCase *unit_counted_case(const char *name)
 	return tcase;
 }
 
+/*
+ * Check has no word for a test that was skipped. So what it writes, a line for each test when that
+ * has ended, goes through a stream that puts the reason there, which the test's process has left in
+ * memory that both share.
+ */
+struct skip {
+	bool is_set;
+	char reason[256];
+};
+
+static struct skip *skipped;
+
+/* Standard output as it is. */
+static FILE *output;
+
+void unit_skip(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(skipped->reason, sizeof(skipped->reason), format, arguments);
+	va_end(arguments);
+	skipped->is_set = true;
+}
+
+bool unit_is_root(void)
+{
+	if (geteuid() != 0)
+		unit_skip("only root may do that");
+	return geteuid() == 0;
+}
+
+static ssize_t write_line(void *unused, const char *line, size_t size)
+{
+	static const char passed[] = ": Passed\n";
+	const size_t length = sizeof(passed) - 1;
+	bool has_passed = size > length && memcmp(line + size - length, passed, length) == 0;
+
+	(void)unused;
+	/* Left by a test that has failed since. */
+	if (size > 3 && memcmp(line, "not", 3) == 0)
+		skipped->is_set = false;
+	if (skipped->is_set && has_passed) {
+		fprintf(output, "%.*s # SKIP %s\n", (int)(size - length), line, skipped->reason);
+		skipped->is_set = false;
+	} else {
+		fwrite(line, 1, size, output);
+	}
+	return fflush(output) == 0 ? (ssize_t)size : 0;
+}
+
 int unit_run(Suite *suite)
 {
+	FILE *lines = fopencookie(NULL, "w", (cookie_io_functions_t){ .write = write_line });
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	skipped = mmap(NULL, sizeof(*skipped), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (!lines || skipped == MAP_FAILED)
+		return EXIT_FAILURE;
+	setvbuf(lines, NULL, _IOLBF, 0);
+	output = stdout;
+	stdout = lines;
 	srunner_set_tap(runner, "-");
 	srunner_run_all(runner, CK_SILENT);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	fflush(lines);
+	stdout = output;
+	fclose(lines);
+	munmap(skipped, sizeof(*skipped));
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

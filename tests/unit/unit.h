@@ -14,6 +14,15 @@
 int unit_run(Suite *suite);
 
 /*
+ * The test that calls it is told as skipped, with this reason, where it does not fail. It has to
+ * return by itself.
+ */
+__attribute__((format(printf, 1, 2))) void unit_skip(const char *format, ...);
+
+/* False: the test is told as skipped, since what it does is root's. */
+bool unit_is_root(void);
+
+/*
  * A test case whose tests fail where one leaves an fd, a thread or a child behind that was not
  * there before it.
  */
