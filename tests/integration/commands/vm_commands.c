@@ -131,16 +131,68 @@ static void take_many(void *user, enum provium_stream stream, const void *data, 
 	many->size[index] += size;
 }
 
-static void expect_lines_of(const struct many *many, int index, const char *word)
+/* The first lines of one of its streams, and nothing else. */
+static void expect_lines_of(const struct many *many, int index, const char *word, int lines)
 {
 	char wanted[4096];
 	size_t used = 0;
 
-	for (int line = 0; line < LINES; line++)
+	for (int line = 0; line < lines; line++)
 		used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%s %d %d\n", word,
 					 many->number, line);
 	ck_assert_uint_eq(many->size[index], used);
 	ck_assert_int_eq(memcmp(many->output[index], wanted, used), 0);
+}
+
+static void start_one_of_many(struct many *many)
+{
+	struct provium_exec_options options = {
+		.stdin_kind = PROVIUM_STDIN_STREAM,
+		.on_output = take_many,
+		.user = many,
+	};
+	char shell[192];
+
+	/* Half of the lines, then it waits, with all the others, for its input's end. */
+	snprintf(shell, sizeof(shell),
+		 "lines() { while [ $i -lt $1 ]; do echo out %d $i; echo err %d $i >&2; "
+		 "i=$((i + 1)); done; }; i=0; lines %d; read end; lines %d; exit %d",
+		 many->number, many->number, LINES / 2, LINES, many->number % 256);
+	options.shell = shell;
+	CALL(provium_exec_start(connection, &options, &many->exec, &error));
+}
+
+static bool has_lines(const struct many *many, int lines)
+{
+	int counts[2] = { 0 };
+
+	for (int i = 0; i < 2; i++)
+		for (size_t at = 0; at < many->size[i]; at++)
+			counts[i] += many->output[i][at] == '\n';
+	return counts[0] >= lines && counts[1] >= lines;
+}
+
+/* All of them run at one moment, each with its own output so far. */
+static void await_all(const struct many *all)
+{
+	for (uint64_t end = machine_now_ms() + TIMEOUT;; usleep(100000)) {
+		int arrived = 0;
+
+		ck_assert_uint_lt(machine_now_ms(), end);
+		ck_assert_uint_le(info().commands_running, AT_ONCE);
+		for (int i = 0; i < AT_ONCE; i++)
+			arrived += has_lines(&all[i], LINES / 2);
+		if (arrived == AT_ONCE)
+			break;
+	}
+	ck_assert_uint_eq(info().commands_running, AT_ONCE);
+	for (int i = 0; i < AT_ONCE; i++) {
+		ck_assert(!provium_exec_done(all[i].exec));
+		expect_lines_of(&all[i], 0, "out", LINES / 2);
+		expect_lines_of(&all[i], 1, "err", LINES / 2);
+	}
+	/* Their shells, as the guest sees them; beside them the one that asks. */
+	ck_assert_int_ge(count_processes(), AT_ONCE);
 }
 
 START_TEST(at_once)
@@ -148,25 +200,20 @@ START_TEST(at_once)
 	static struct many all[AT_ONCE];
 
 	for (int i = 0; i < AT_ONCE; i++) {
-		struct provium_exec_options options = { .on_output = take_many, .user = &all[i] };
-		char shell[128];
-
 		all[i] = (struct many){ .number = i };
-		snprintf(shell, sizeof(shell),
-			 "i=0; while [ $i -lt %d ]; do echo out %d $i; echo err %d $i >&2; "
-			 "i=$((i + 1)); done; exit %d",
-			 LINES, i, i, i % 256);
-		options.shell = shell;
-		CALL(provium_exec_start(connection, &options, &all[i].exec, &error));
+		start_one_of_many(&all[i]);
 	}
+	await_all(all);
+	for (int i = 0; i < AT_ONCE; i++)
+		CALL(provium_exec_close_stdin(all[i].exec, &error));
 	for (int i = 0; i < AT_ONCE; i++) {
 		struct provium_exec_result result;
 
 		CALL(provium_exec_wait(all[i].exec, TIMEOUT, &result, &error));
 		ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
 		ck_assert_int_eq(result.exit_code, i % 256);
-		expect_lines_of(&all[i], 0, "out");
-		expect_lines_of(&all[i], 1, "err");
+		expect_lines_of(&all[i], 0, "out", LINES);
+		expect_lines_of(&all[i], 1, "err", LINES);
 		provium_exec_free(all[i].exec);
 	}
 	ck_assert_uint_eq(info().commands_running, 0);
