@@ -16,6 +16,9 @@
 /* A rate over less than this says nothing. */
 #define RATE_AFTER_NS 500000000
 
+/* A bar of fewer cells shows nothing. */
+#define BAR_MIN       10
+
 void progress_start(struct progress *progress, const char *name, int name_size)
 {
 	*progress = (struct progress){
@@ -24,6 +27,11 @@ void progress_start(struct progress *progress, const char *name, int name_size)
 		.shown = terminal_present(),
 		.started_ns = monotonic_ns(),
 	};
+}
+
+static bool knows_share(const struct progress *progress)
+{
+	return progress->entries <= 1 && progress->total > 0 && progress->done <= progress->total;
 }
 
 /* "NAME  NN%  DONE of TOTAL", or "NAME  N entries  DONE" where the total is not known or was
@@ -37,15 +45,32 @@ static int format_amount(const struct progress *progress, char *text, size_t siz
 	if (progress->entries > 1)
 		return snprintf(text, size, "%.*s  %" PRIu64 " entries  %s", progress->name_size,
 				progress->name, progress->entries, done);
-	if (progress->total == 0 || progress->done > progress->total)
+	if (!knows_share(progress))
 		return snprintf(text, size, "%.*s  %s", progress->name_size, progress->name, done);
 	return snprintf(text, size, "%.*s  %u%%  %s of %s", progress->name_size, progress->name,
 			(unsigned int)((double)progress->done * 100 / (double)progress->total),
 			done, format_bytes(progress->total, total));
 }
 
-void progress_format(const struct progress *progress, uint64_t elapsed_ns, bool ended, char *text,
-		     size_t size)
+/* "  [####------]", as long as there is room. */
+static void add_bar(const struct progress *progress, char *text, size_t size)
+{
+	static const char start[] = "  [", end[] = "]";
+	size_t used = strlen(text) + strlen(start) + strlen(end);
+	size_t cells, full;
+
+	if (size <= used + BAR_MIN)
+		return;
+	cells = size - used - 1;
+	full = (size_t)((double)progress->done * (double)cells / (double)progress->total);
+	text = stpcpy(text + strlen(text), start);
+	memset(text, '#', full);
+	memset(text + full, '-', cells - full);
+	strcpy(text + cells, end);
+}
+
+static void format_figures(const struct progress *progress, uint64_t elapsed_ns, bool ended,
+			   char *text, size_t size)
 {
 	size_t used = (size_t)format_amount(progress, text, size);
 	char number[UNITS_TEXT_SIZE];
@@ -68,12 +93,21 @@ void progress_format(const struct progress *progress, uint64_t elapsed_ns, bool 
 				 number));
 }
 
+void progress_format(const struct progress *progress, uint64_t elapsed_ns, bool ended, char *text,
+		     size_t size)
+{
+	format_figures(progress, elapsed_ns, ended, text, size);
+	if (knows_share(progress) && !ended)
+		add_bar(progress, text, size);
+}
+
 static void draw(struct progress *progress, uint64_t now_ns, bool ended)
 {
 	char text[LINE_SIZE];
 
 	progress->drawn_ns = now_ns;
-	progress_format(progress, now_ns - progress->started_ns, ended, text, sizeof(text));
+	progress_format(progress, now_ns - progress->started_ns, ended, text,
+			MIN(sizeof(text), (size_t)terminal_columns() + 1));
 	terminal_show(text);
 }
 

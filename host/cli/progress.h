@@ -1,6 +1,6 @@
 /*
- * What push and pull show on a terminal's standard error: name, share, bytes, rate and time left;
- * of a directory, whose size nobody knows, entries and bytes so far. Elsewhere nothing.
+ * What push and pull show on a terminal's standard error: name, share, bytes, rate, time left, and
+ * a bar; of a directory, whose size nobody knows, entries and bytes so far. Elsewhere nothing.
  */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
@@ -36,7 +36,7 @@ void progress_notice(struct progress *progress, const char *text);
 /* Leaves the final figures behind where all of it has been copied, else erases the line. */
 void progress_end(struct progress *progress, bool complete);
 
-/* The line: pure. ended: nothing is left. */
+/* The line: pure. ended: nothing is left. Until then a bar fills it up to size - 1 bytes. */
 void progress_format(const struct progress *progress, uint64_t elapsed_ns, bool ended, char *text,
 		     size_t size);
 

@@ -21,13 +21,14 @@ bool terminal_present(void)
 	return isatty(STDERR_FILENO) && type && *type && strcmp(type, "dumb") != 0;
 }
 
-static int columns(void)
+int terminal_columns(void)
 {
-	struct winsize size;
+	struct winsize size = { 0 };
 
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-		return 80;
-	return MIN(size.ws_col, LINE_MAX_COLUMNS);
+		size.ws_col = 80;
+	/* The last column stays free: some terminals go to the next line with it. */
+	return MIN(size.ws_col, LINE_MAX_COLUMNS) - 1;
 }
 
 static void put(const char *text)
@@ -43,8 +44,7 @@ void terminal_show(const char *text)
 
 	if (tcgetpgrp(STDERR_FILENO) != getpgrp())
 		return;
-	/* The last column stays free: some terminals go to the next line with it. */
-	snprintf(line, sizeof(line), ERASE_LINE "%.*s", columns() - 1, text);
+	snprintf(line, sizeof(line), ERASE_LINE "%.*s", terminal_columns(), text);
 	put(line);
 }
 

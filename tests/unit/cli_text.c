@@ -43,6 +43,8 @@ START_TEST(durations)
 END_TEST
 
 static uint64_t entries = 1;
+/* Too few for a bar. */
+static size_t columns = 60;
 
 static const char *line(uint64_t done, uint64_t total, uint64_t elapsed_ns, bool ended)
 {
@@ -55,20 +57,24 @@ static const char *line(uint64_t done, uint64_t total, uint64_t elapsed_ns, bool
 		.entries = entries,
 	};
 
-	progress_format(&progress, elapsed_ns, ended, text, sizeof(text));
+	progress_format(&progress, elapsed_ns, ended, text, columns + 1);
 	return text;
 }
 
 START_TEST(transfers)
 {
+	columns = 24;
 	ck_assert_str_eq(line(0, 1 << 20, 0, false), "file  0%  0 B of 1.0 MiB");
+	columns = 60;
 	ck_assert_str_eq(line(1 << 20, 4 << 20, SECOND, false),
 			 "file  25%  1.0 MiB of 4.0 MiB  1.0 MiB/s  0:03 left");
+	columns = 40;
 	/* Too early for a rate. */
 	ck_assert_str_eq(line(1 << 20, 4 << 20, SECOND / 10, false),
 			 "file  25%  1.0 MiB of 4.0 MiB");
 	/* Nothing has come: no time can be told. */
 	ck_assert_str_eq(line(0, 4 << 20, SECOND, false), "file  0%  0 B of 4.0 MiB  0 B/s");
+	columns = 80;
 	/* The size is not known, or the file has grown. */
 	ck_assert_str_eq(line(1 << 20, 0, SECOND, false), "file  1.0 MiB  1.0 MiB/s");
 	ck_assert_str_eq(line(2 << 20, 1 << 20, SECOND, false), "file  2.0 MiB  2.0 MiB/s");
@@ -76,6 +82,26 @@ START_TEST(transfers)
 			 "file  100%  4.0 MiB of 4.0 MiB  2.0 MiB/s  in 0:02");
 	ck_assert_str_eq(line(10, 10, SECOND / 100, true),
 			 "file  100%  10 B of 10 B  1000 B/s  in 0:00");
+}
+END_TEST
+
+/* It fills the line, where there is room for one that says something. */
+START_TEST(bars)
+{
+	columns = 43;
+	ck_assert_str_eq(line(0, 4 << 20, 0, false), "file  0%  0 B of 4.0 MiB  [---------------]");
+	columns = 53;
+	ck_assert_str_eq(line(1 << 20, 4 << 20, 0, false),
+			 "file  25%  1.0 MiB of 4.0 MiB  [#####---------------]");
+	ck_assert_str_eq(line(4 << 20, 4 << 20, 0, false),
+			 "file  100%  4.0 MiB of 4.0 MiB  [###################]");
+	columns = 43;
+	ck_assert_str_eq(line(1 << 20, 4 << 20, 0, false),
+			 "file  25%  1.0 MiB of 4.0 MiB  [##--------]");
+	columns = 42;
+	ck_assert_str_eq(line(1 << 20, 4 << 20, 0, false), "file  25%  1.0 MiB of 4.0 MiB");
+	columns = 127;
+	ck_assert_uint_eq(strlen(line(1 << 20, 4 << 20, SECOND, false)), 127);
 }
 END_TEST
 
@@ -93,8 +119,8 @@ START_TEST(short_buffer)
 {
 	struct progress progress = { .name = "file", .name_size = 4, .done = 1, .total = 2 };
 
-	for (size_t size = 1; size < 64; size++) {
-		char text[64];
+	for (size_t size = 1; size < 96; size++) {
+		char text[96];
 
 		memset(text, 'x', sizeof(text));
 		progress_format(&progress, SECOND, false, text, size);
@@ -113,6 +139,7 @@ int main(void)
 	tcase_add_test(tcase, bytes);
 	tcase_add_test(tcase, durations);
 	tcase_add_test(tcase, transfers);
+	tcase_add_test(tcase, bars);
 	tcase_add_test(tcase, directories);
 	tcase_add_test(tcase, short_buffer);
 	suite_add_tcase(suite, tcase);

@@ -4,10 +4,12 @@ import contextlib
 import filecmp
 import itertools
 import os
+import re
 import signal
 import stat
 import subprocess
 import tempfile
+import termios
 import time
 
 import tap
@@ -175,11 +177,13 @@ class Copy(FileCase):
                 for name in names if name.startswith(".provium-")]
 
     def progress_of(self, *arguments):
+        """What the line shows, one after the other."""
         with terminal() as (ours, theirs):
+            termios.tcsetwinsize(ours, (24, 100))
             child = self.start(*arguments, stderr=theirs, preexec_fn=own_terminal(theirs))
-            shown = read_until(ours, lambda data: data.endswith(b"\n"), 10).decode()
+            shown = read_until(ours, lambda data: data.endswith(b"\n"), 60).decode()
             self.assertEqual(child.wait(timeout=10), 0)
-        return shown.split("\x1b[K")[-1]
+        return shown.split("\r\x1b[K")[1:]
 
     def test_progress(self):
         """On a terminal the figures; elsewhere, above, not a byte."""
@@ -190,12 +194,36 @@ class Copy(FileCase):
         for command in BOTH:
             with self.subTest(command):
                 self.assertRegex(
-                    self.progress_of(command, *self.at, source, self.path("copy")),
+                    self.progress_of(command, *self.at, source, self.path("copy"))[-1],
                     r"\Asource  100%  2\.0 MiB of 2\.0 MiB  [0-9.]+ [KMG]iB/s  in 0:0\d\n\Z")
                 self.assertRegex(
                     self.progress_of(command, *self.at, self.path("tree/"),
-                                     self.path(f"copy-{command}")),
+                                     self.path(f"copy-{command}"))[-1],
                     r"\Atree  3 entries  1\.0 MiB  [0-9.]+ [KMG]iB/s  in 0:0\d\n\Z")
+
+    def test_progress_bar(self):
+        """While it goes on, share and bar grow."""
+        with open(self.path("source"), "wb") as file:
+            file.truncate(1 << 30)
+        for command in BOTH:
+            with self.subTest(command):
+                # The first line comes before the size is known.
+                _, *lines, last = self.progress_of(command, *self.at, self.path("source"),
+                                                   self.path("copy"))
+                self.assertRegex(last, r"\Asource  100%  [^\[]* in \d:\d\d\n\Z")
+                shares, bars = [], []
+                for line in lines:
+                    self.assertEqual(len(line), 99, line)
+                    found = re.fullmatch(r"source  (\d+)%  .* of 1\.0 GiB.*  \[(#*)(-*)\]", line)
+                    self.assertIsNotNone(found, line)
+                    shares.append(int(found[1]))
+                    full, cells = len(found[2]), len(found[2]) + len(found[3])
+                    bars.append(full / cells)
+                    self.assertLess(abs(full / cells - shares[-1] / 100), 1.5 / cells + 0.01)
+                self.assertEqual(shares, sorted(shares))
+                between = set(shares) - {0, 100}
+                self.assertGreaterEqual(len(between), 2, lines)
+                self.assertGreater(bars[-1], bars[0])
 
 
 class Trees(FileCase):
