@@ -693,8 +693,6 @@ START_TEST(test_deadline)
 	int before, blocked, after;
 	struct provium_info info;
 
-	if (!real_is_program())
-		return;
 	before = provium_program_call(program, SYS_getpid, NULL, 0);
 	blocked = call_blocker((enum blocker)_i);
 	after = provium_program_call(program, SYS_getpid, NULL, 0);
@@ -725,8 +723,6 @@ START_TEST(test_many_deadlines)
 {
 	int pair, first = 2;
 
-	if (!real_is_program())
-		return;
 	pair = provium_program_output(program, 8);
 	call_pipe(pair);
 	provium_program_call(program, SYS_getpid, NULL, 0);
@@ -752,8 +748,6 @@ START_TEST(test_deadline_of_repetitions)
 {
 	int many, after;
 
-	if (!real_is_program())
-		return;
 	many = provium_program_call(program, SYS_sched_yield, NULL, 0);
 	after = provium_program_call(program, SYS_getpid, NULL, 0);
 	provium_program_repeat(program, many, 1000000);
@@ -789,8 +783,6 @@ START_TEST(test_deadline_with_signals_blocked)
 {
 	int mask, pair, blocked;
 
-	if (!real_is_program())
-		return;
 	mask = provium_program_input(program, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
 	pair = provium_program_output(program, 8);
 	PROVIUM_CALL(program, SYS_rt_sigprocmask, VALUE(SIG_SETMASK), provium_address(mask),
@@ -809,8 +801,6 @@ START_TEST(test_server_is_lost)
 	int name = provium_program_string(program, "/bin/true");
 	int empty = provium_program_output(program, 8);
 
-	if (!real_is_program())
-		return;
 	switch (_i) {
 	case 0:
 		PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
@@ -1059,15 +1049,24 @@ static TCase *cases(void)
 	tcase_add_test(tcase, test_refused_late);
 	tcase_add_test(tcase, test_fork);
 	tcase_add_test(tcase, test_clone_thread);
+	tcase_add_loop_test(tcase, test_mistakes, 0, 10);
+	tcase_add_test(tcase, test_nothing);
+	tcase_add_test(tcase, test_one_call);
+	tcase_add_test(tcase, test_read_memory);
+	return tcase;
+}
+
+static TCase *supervised_cases(void)
+{
+	TCase *tcase = unit_counted_case("supervised programs");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, start, finish);
 	tcase_add_loop_test(tcase, test_deadline, 0, BLOCKERS);
 	tcase_add_test(tcase, test_many_deadlines);
 	tcase_add_test(tcase, test_deadline_of_repetitions);
 	tcase_add_test(tcase, test_deadline_with_signals_blocked);
 	tcase_add_loop_test(tcase, test_server_is_lost, 0, 8);
-	tcase_add_loop_test(tcase, test_mistakes, 0, 10);
-	tcase_add_test(tcase, test_nothing);
-	tcase_add_test(tcase, test_one_call);
-	tcase_add_test(tcase, test_read_memory);
 	return tcase;
 }
 
@@ -1078,5 +1077,7 @@ int main(int argc, char **argv)
 	if (!real_arguments(argc, argv))
 		return EXIT_FAILURE;
 	suite_add_tcase(suite, cases());
+	if (real_is_program())
+		suite_add_tcase(suite, supervised_cases());
 	return unit_run(suite);
 }
