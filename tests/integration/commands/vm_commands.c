@@ -230,21 +230,33 @@ static struct provium_exec_result run(const char *shell, uint64_t timeout_ms,
 	return result;
 }
 
-START_TEST(outcomes)
+/* A daemon that keeps standard output holds nobody up. */
+static uint64_t held_output_ms(void)
 {
 	struct provium_exec_result result;
 	struct provium_buffer output;
-	uint64_t start = machine_now_ms();
+	uint64_t start = machine_now_ms(), end;
 
-	/* A daemon that keeps standard output holds nobody up. */
 	result = run("sleep 1000 & echo started", 0, &output);
-	printf("# a command whose output is held: %llu ms\n",
-	       (unsigned long long)(machine_now_ms() - start));
+	end = machine_now_ms();
 	ck_assert_str_eq(output.data, "started\n");
 	ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
 	ck_assert(result.pipes_held);
 	free(output.data);
 	machine_expect(connection, "killall sleep", "");
+	return end - start;
+}
+
+START_TEST(outcomes)
+{
+	struct provium_exec_result result;
+	uint64_t best = UINT64_MAX;
+
+	/* Under TCG, beside whatever else the machine does, a try can be slow for no reason of
+	 * ours; the agent that waited for the daemon would be in each of them. */
+	for (int i = 0; i < 3; i++)
+		best = MIN(best, held_output_ms());
+	ck_assert_uint_lt(best, 1000);
 
 	result = run("kill -SEGV $$", 0, NULL);
 	ck_assert_int_eq(result.outcome, PROVIUM_SIGNALLED);
