@@ -154,6 +154,16 @@ void provium_program_stop_on_error_of(struct provium_program *program, int call)
 int provium_program_run(struct provium_connection *connection, struct provium_program *program,
 			int timeout_ms, struct provium_error *error);
 
+/*
+ * As provium_program_run, but the whole program runs twice, the second time with the complement of
+ * each pattern, and provium_program_changes of the buffers with `changes` is what either run has
+ * changed. So a byte that a call has written is told also where it has written what was there: it
+ * is missed only where the runs have written different values and each what it found. Of bytes of
+ * an input only a change can be told. All else that the program tells is of the second run.
+ */
+int provium_written(struct provium_connection *connection, struct provium_program *program,
+		    int timeout_ms, struct provium_error *error);
+
 /* How many calls were made: all, unless it stopped on an error. */
 unsigned int provium_program_made(const struct provium_program *program);
 

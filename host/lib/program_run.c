@@ -11,12 +11,17 @@ struct run_request {
 	struct provium_program *program;
 };
 
+static void free_contents(struct program_content *contents, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(contents[i].data);
+		free(contents[i].changes);
+	}
+	free(contents);
+}
+
 void program_forget_run(struct provium_program *program)
 {
-	for (size_t i = 0; i < program->n_contents; i++) {
-		free(program->contents[i].data);
-		free(program->contents[i].changes);
-	}
 	for (size_t i = 0; i < program->n_details; i++) {
 		free((char *)program->details[i].where.syscall);
 		free((char *)program->details[i].where.wchan);
@@ -26,7 +31,7 @@ void program_forget_run(struct provium_program *program)
 	free(program->details);
 	program->details = NULL;
 	program->n_details = 0;
-	free(program->contents);
+	free_contents(program->contents, program->n_contents);
 	free(program->results);
 	free(program->durations);
 	program->contents = NULL;
@@ -72,29 +77,30 @@ static enum request_verdict no_memory(struct request *request)
 	return REQUEST_GIVE_UP;
 }
 
-static enum request_verdict take_buffer(struct run_request *run,
+static enum request_verdict take_buffer(struct run_request *run_request,
 					const Provium__V1__BufferResult *result)
 {
-	struct provium_program *program = run->program;
+	struct provium_program *program = run_request->program;
 	const Provium__V1__Buffer *buffer;
 	struct program_content *content;
 
 	if (result->buffer >= program->body.n_buffers)
-		return request_broken(&run->request, "buffer %u", result->buffer);
+		return request_broken(&run_request->request, "buffer %u", result->buffer);
 	buffer = program->body.buffers[result->buffer];
 	content = &program->contents[result->buffer];
 	if (content->changes ||
 	    (result->has_data && (!buffer->output || result->data.len != buffer->size)) ||
 	    (result->n_changes > 0 && !buffer->report_changes) ||
 	    !check_changes(result, buffer->size))
-		return request_broken(&run->request, "content of buffer %u", result->buffer);
+		return request_broken(&run_request->request, "content of buffer %u",
+				      result->buffer);
 	if (result->has_data) {
 		content->data = malloc(result->data.len + 1);
 		if (!content->data)
-			return no_memory(&run->request);
+			return no_memory(&run_request->request);
 		memcpy(content->data, result->data.data, result->data.len);
 	}
-	return take_changes(content, result) ? REQUEST_MORE : no_memory(&run->request);
+	return take_changes(content, result) ? REQUEST_MORE : no_memory(&run_request->request);
 }
 
 static char *copy_text(const char *text)
@@ -102,21 +108,22 @@ static char *copy_text(const char *text)
 	return strdup(text ? text : "");
 }
 
-static enum request_verdict take_details(struct run_request *run,
+static enum request_verdict take_details(struct run_request *run_request,
 					 const Provium__V1__SyscallResult *result)
 {
-	struct provium_program *program = run->program;
+	struct provium_program *program = run_request->program;
 
 	program->details = calloc(result->n_details + 1, sizeof(*program->details));
 	if (!program->details)
-		return no_memory(&run->request);
+		return no_memory(&run_request->request);
 	for (size_t i = 0; i < result->n_details; i++) {
 		const Provium__V1__CallDetail *detail = result->details[i];
 		struct program_detail *to = &program->details[program->n_details];
 
 		if (detail->call >= result->n_results ||
 		    (program->n_details > 0 && detail->call <= to[-1].call))
-			return request_broken(&run->request, "detail of call %u", detail->call);
+			return request_broken(&run_request->request, "detail of call %u",
+					      detail->call);
 		if (!detail->interrupted)
 			continue;
 		to->call = detail->call;
@@ -126,15 +133,15 @@ static enum request_verdict take_details(struct run_request *run,
 		to->where.status = copy_text(detail->status);
 		program->n_details++;
 		if (!to->where.syscall || !to->where.wchan || !to->where.stack || !to->where.status)
-			return no_memory(&run->request);
+			return no_memory(&run_request->request);
 	}
 	return REQUEST_MORE;
 }
 
 static enum request_verdict on_result(struct request *request, const Provium__V1__Message *message)
 {
-	struct run_request *run = container_of(request, struct run_request, request);
-	struct provium_program *program = run->program;
+	struct run_request *run_request = container_of(request, struct run_request, request);
+	struct provium_program *program = run_request->program;
 	const Provium__V1__SyscallResult *result = message->syscall_result;
 	enum request_verdict verdict;
 
@@ -154,17 +161,16 @@ static enum request_verdict on_result(struct request *request, const Provium__V1
 		program->results[i] = result->results[i];
 		program->durations[i] = result->durations_ns[i];
 	}
-	verdict = take_details(run, result);
+	verdict = take_details(run_request, result);
 	for (size_t i = 0; i < result->n_buffers && verdict == REQUEST_MORE; i++)
-		verdict = take_buffer(run, result->buffers[i]);
+		verdict = take_buffer(run_request, result->buffers[i]);
 	return verdict == REQUEST_MORE ? REQUEST_FINAL : verdict;
 }
 
-int provium_program_run(struct provium_connection *connection, struct provium_program *program,
-			int timeout_ms, struct provium_error *error)
+static int run(struct provium_connection *connection, struct provium_program *program,
+	       const struct deadline *deadline, struct provium_error *error)
 {
-	struct deadline deadline = deadline_after(timeout_ms);
-	struct run_request run = {
+	struct run_request run_request = {
 		.request = { .what = "system calls", .on_message = on_result },
 		.program = program,
 	};
@@ -176,7 +182,87 @@ int provium_program_run(struct provium_connection *connection, struct provium_pr
 		return error_copy(error, &program->mistake);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
 	message.syscall = &program->body;
-	result = request_call(connection, &run.request, &message, &deadline, error);
+	result = request_call(connection, &run_request.request, &message, deadline, error);
+	if (result < 0)
+		program_forget_run(program);
+	return result;
+}
+
+int provium_program_run(struct provium_connection *connection, struct provium_program *program,
+			int timeout_ms, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+
+	return run(connection, program, &deadline, error);
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Twice */
+
+/* Appends a range to those that end where it begins, or before. */
+static void add_range(struct provium_range *ranges, size_t *count, struct provium_range range)
+{
+	struct provium_range *last = *count > 0 ? &ranges[*count - 1] : NULL;
+
+	if (last && range.offset <= last->offset + last->size)
+		last->size = MAX(last->size, range.offset + range.size - last->offset);
+	else
+		ranges[(*count)++] = range;
+}
+
+/* content gets the ranges of other as well. Both are in ascending order. */
+static bool unite(struct program_content *content, const struct program_content *other)
+{
+	size_t total = content->n_changes + other->n_changes, count = 0, i = 0, j = 0;
+	struct provium_range *ranges = calloc(total + 1, sizeof(*ranges));
+
+	if (!ranges)
+		return false;
+	while (i < content->n_changes || j < other->n_changes) {
+		bool first = j == other->n_changes ||
+			     (i < content->n_changes &&
+			      content->changes[i].offset <= other->changes[j].offset);
+
+		add_range(ranges, &count, first ? content->changes[i++] : other->changes[j++]);
+	}
+	free(content->changes);
+	content->changes = ranges;
+	content->n_changes = count;
+	content->cut |= other->cut;
+	return true;
+}
+
+static void turn_patterns(struct provium_program *program)
+{
+	for (size_t i = 0; i < program->body.n_buffers; i++) {
+		Provium__V1__Buffer *buffer = program->body.buffers[i];
+
+		buffer->has_fill_complement = true;
+		buffer->fill_complement = !buffer->fill_complement;
+	}
+}
+
+int provium_written(struct provium_connection *connection, struct provium_program *program,
+		    int timeout_ms, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct program_content *first;
+	size_t count;
+	int result;
+
+	if (run(connection, program, &deadline, error) < 0)
+		return -1;
+	first = program->contents;
+	count = program->n_contents;
+	program->contents = NULL;
+	program->n_contents = 0;
+	turn_patterns(program);
+	result = run(connection, program, &deadline, error);
+	turn_patterns(program);
+	for (size_t i = 0; result == 0 && i < count; i++)
+		if (!unite(&program->contents[i], &first[i]))
+			result = error_set(error, PROVIUM_HOST, ENOMEM, "system calls: result");
+	free_contents(first, count);
 	if (result < 0)
 		program_forget_run(program);
 	return result;

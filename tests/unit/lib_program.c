@@ -361,6 +361,138 @@ START_TEST(test_many_changes)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------- */
+/* What was written */
+
+/* The ranges are these: pairs of offset and size, ended by a size of 0. */
+static void expect_written(int buffer, const uint32_t (*expected)[2])
+{
+	const struct provium_range *ranges;
+	size_t count, wanted = 0;
+	bool cut;
+
+	while (expected[wanted][1] > 0)
+		wanted++;
+	ranges = provium_program_changes(program, buffer, &count, &cut);
+	ck_assert(!cut);
+	for (size_t i = 0; i < MIN(count, wanted); i++)
+		if (ranges[i].offset != expected[i][0] || ranges[i].size != expected[i][1])
+			ck_abort_msg("range %zu: %u bytes at %u, not %u at %u", i, ranges[i].size,
+				     ranges[i].offset, expected[i][1], expected[i][0]);
+	ck_assert_uint_eq(count, wanted);
+}
+
+static int watched(size_t size)
+{
+	struct provium_buffer_options options = { .size = size, .output = true, .changes = true };
+
+	return provium_program_buffer(program, &options);
+}
+
+/* struct stat is written as a whole, its padding too (cp_new_stat), and nothing behind it. */
+START_TEST(test_written_by_stat)
+{
+	static const uint32_t expected[][2] = { { 0, sizeof(struct stat) }, { 0, 0 } };
+	int name = provium_program_string(program, "/");
+	int buffer = watched(200), other = watched(50), got;
+
+	got = PROVIUM_CALL(program, SYS_newfstatat, VALUE(AT_FDCWD), provium_address(name),
+			   provium_address(buffer), VALUE(0));
+	check_ok(provium_written(connection, program, SOON, &error));
+	ck_assert_int_eq(result_of(got), 0);
+	expect_written(buffer, expected);
+	expect_written(other, &expected[1]);
+}
+END_TEST
+
+/* The value, as long as the option is, and its length. */
+START_TEST(test_written_by_getsockopt)
+{
+	static const uint32_t value[][2] = { { 3, 4 }, { 0, 0 } };
+	uint32_t room = 10;
+	struct provium_buffer_options options = {
+		.input = &room, .input_size = 4, .output = true, .changes = true
+	};
+	int length = provium_program_buffer(program, &options);
+	int buffer = watched(16), fd, got;
+	const struct provium_range *ranges;
+	size_t count;
+
+	fd = PROVIUM_CALL(program, SYS_socket, VALUE(AF_UNIX), VALUE(SOCK_STREAM), VALUE(0));
+	got = PROVIUM_CALL(program, SYS_getsockopt, provium_result_of(fd), VALUE(SOL_SOCKET),
+			   VALUE(SO_TYPE), provium_address_at(buffer, 3), provium_address(length));
+	call_close(fd);
+	check_ok(provium_written(connection, program, SOON, &error));
+	ck_assert_int_eq(result_of(got), 0);
+	expect_written(buffer, value);
+	/* Of an input only what is another value: 4 where there was 10. */
+	ranges = provium_program_changes(program, length, &count, NULL);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(ranges[0].offset, 0);
+	ck_assert_uint_eq(ranges[0].size, 1);
+}
+END_TEST
+
+/* Each entry up to the end of its name; what pads it to 8 bytes is left alone. */
+START_TEST(test_written_by_getdents)
+{
+	int name = provium_program_string(program, directory);
+	int buffer = watched(1024), fd, got;
+	uint32_t expected[16][2] = { 0 }, ranges = 0;
+	const uint8_t *data;
+
+	close(creat(path, 0600));
+	close(creat(other_path, 0600));
+	fd = PROVIUM_CALL(program, SYS_openat, VALUE(AT_FDCWD), provium_address(name),
+			  VALUE(O_RDONLY | O_DIRECTORY), VALUE(0));
+	got = PROVIUM_CALL(program, SYS_getdents64, provium_result_of(fd), provium_address(buffer),
+			   VALUE(1024));
+	call_close(fd);
+	check_ok(provium_written(connection, program, SOON, &error));
+	ck_assert_int_gt(result_of(got), 0);
+	data = provium_program_data(program, buffer);
+	/* struct linux_dirent64: inode, offset, length, type, name. */
+	for (uint32_t at = 0, length; at < (uint32_t)result_of(got); at += length) {
+		uint32_t size = 19 + (uint32_t)strlen((const char *)data + at + 19) + 1;
+
+		length = data[at + 16] | (uint32_t)data[at + 17] << 8;
+		if (ranges > 0 && expected[ranges - 1][0] + expected[ranges - 1][1] == at) {
+			expected[ranges - 1][1] += size;
+		} else {
+			ck_assert_uint_lt(ranges, 15);
+			expected[ranges][0] = at;
+			expected[ranges++][1] = size;
+		}
+	}
+	ck_assert_uint_ge(ranges, 1);
+	expect_written(buffer, (const uint32_t(*)[2])expected);
+}
+END_TEST
+
+/* A call that fails in the middle has written what comes before. */
+START_TEST(test_written_before_a_failure)
+{
+	struct provium_buffer_options options = { .size = PAGE + 16,
+						  .output = true,
+						  .changes = true };
+	int fd = call_open("/dev/zero", O_RDONLY);
+	int buffer = provium_program_buffer(program, &options);
+	struct provium_arg all[] = { provium_result_of(fd), provium_address(buffer),
+				     VALUE(4 * PAGE) };
+	int got = provium_program_call(program, SYS_read, all, 3);
+	const struct provium_range *ranges;
+	size_t count;
+
+	call_close(fd);
+	check_ok(provium_written(connection, program, SOON, &error));
+	ck_assert(result_of(got) == -EFAULT || result_of(got) > 0);
+	ranges = provium_program_changes(program, buffer, &count, NULL);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(ranges[0].offset, 0);
+	ck_assert_uint_eq(ranges[0].size, PAGE + 16);
+}
+END_TEST
+
 /* What a call has taken away does not come back, and the agent goes on. */
 START_TEST(test_unmapped_by_a_call)
 {
@@ -1039,6 +1171,10 @@ static TCase *cases(void)
 	tcase_add_test(tcase, test_pattern);
 	tcase_add_test(tcase, test_changes);
 	tcase_add_test(tcase, test_many_changes);
+	tcase_add_test(tcase, test_written_by_stat);
+	tcase_add_test(tcase, test_written_by_getsockopt);
+	tcase_add_test(tcase, test_written_by_getdents);
+	tcase_add_test(tcase, test_written_before_a_failure);
 	tcase_add_test(tcase, test_unmapped_by_a_call);
 	tcase_add_test(tcase, test_largest);
 	tcase_add_test(tcase, test_repeat);
