@@ -12,6 +12,7 @@ static const struct option_spec options[] = {
 	CONNECT_OPTION_ROWS(struct exec_options, connect),
 	TTY_OPTION_ROW(struct exec_options, command),
 	COMMAND_OPTION_ROWS(struct exec_options, command),
+	OUTPUT_LIMIT_OPTION_ROW(struct exec_options, command),
 	MERGE_STDERR_OPTION_ROW(struct exec_options, command),
 	{ 0 },
 };

@@ -46,7 +46,14 @@ static const struct option_spec start_options[] = {
 	  .help = "Keep its standard input open, for provium job send (default: empty).",
 	  .parse = parse_flag,
 	  .offset = offsetof(struct start_options, input) },
+	{ .name = "tty",
+	  .letter = 't',
+	  .help = "Run it on a terminal of the guest, of 24 rows and 80 columns until provium job "
+		  "resize; nothing shows it but provium job output.",
+	  .parse = parse_flag,
+	  .offset = offsetof(struct start_options, command.tty) },
 	COMMAND_OPTION_ROWS(struct start_options, command),
+	OUTPUT_LIMIT_OPTION_ROW(struct start_options, command),
 	MERGE_STDERR_OPTION_ROW(struct start_options, command),
 	{ 0 },
 };
@@ -62,6 +69,7 @@ static int start(struct provium_connection *connection, const void *parsed, char
 	char line[32];
 	int length;
 
+	command.pty = given->command.tty;
 	command.timeout_ms = given->kill_after_ms;
 	command.stdin_kind = given->input ? PROVIUM_STDIN_STREAM : PROVIUM_STDIN_DEFAULT;
 	if (provium_job_start(connection, &command, &options, PROVIUM_FOREVER, &number, NULL,
@@ -138,8 +146,10 @@ static int wait_for(struct provium_connection *connection, const void *parsed, c
 	if (provium_job_wait(connection, &ref, &options, PROVIUM_FOREVER, &result, error) < 0)
 		return -1;
 	job_print_end(&printer);
-	if (!result.running)
+	if (!result.running) {
+		report_cut_output(&result.result);
 		return exit_status(&result.result);
+	}
 	snprintf(message, sizeof(message), "job %.200s still runs", operands[0]);
 	report(message);
 	return STATUS_TIMED_OUT;

@@ -1,4 +1,4 @@
-/* provium job: output, send. */
+/* provium job: output, send, resize. */
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -197,4 +197,53 @@ const struct command job_send_command = {
 	.options = send_options,
 	.options_size = sizeof(struct send_options),
 	.run = run_send,
+};
+
+/* ------------------------------------------------------------------------------------------- */
+/* resize */
+
+struct resize_options {
+	struct connect_options connect;
+	unsigned int rows;
+	unsigned int cols;
+};
+
+static const struct option_spec resize_options[] = {
+	CONNECT_OPTION_ROWS(struct resize_options, connect),
+	{ 0 },
+};
+
+static int resize(struct provium_connection *connection, const void *parsed, char **operands,
+		  struct writer *writer, struct provium_error *error)
+{
+	const struct resize_options *given = parsed;
+	const struct provium_job_ref ref = job_ref(operands[0]);
+
+	(void)writer;
+	return provium_job_resize(connection, &ref, given->rows, given->cols, PROVIUM_FOREVER,
+				  error);
+}
+
+static int run_resize(const void *parsed, char **operands, struct provium_error *error)
+{
+	struct resize_options given = *(const struct resize_options *)parsed;
+
+	if (parse_count(NULL, operands[1], &given.rows, error) < 0)
+		return cli_fail_in(error, "ROWS");
+	if (parse_count(NULL, operands[2], &given.cols, error) < 0)
+		return cli_fail_in(error, "COLUMNS");
+	return job_run(&given.connect, resize, &given, operands, error);
+}
+
+const struct command job_resize_command = {
+	.name = "job resize",
+	.summary = "Change the size of a job's terminal.",
+	.operands = "JOB ROWS COLUMNS",
+	.operands_min = 3,
+	.operands_max = 3,
+	.description = "Gives the terminal of a job that was started with --tty a new size, of "
+		       "which the kernel tells the job by SIGWINCH. " JOB_DESCRIPTION,
+	.options = resize_options,
+	.options_size = sizeof(struct resize_options),
+	.run = run_resize,
 };

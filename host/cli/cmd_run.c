@@ -14,6 +14,7 @@ static const struct option_spec options[] = {
 	GUEST_TIMEOUT_OPTION_ROW(struct run_options, timeout_ms),
 	TTY_OPTION_ROW(struct run_options, command),
 	COMMAND_OPTION_ROWS(struct run_options, command),
+	OUTPUT_LIMIT_OPTION_ROW(struct run_options, command),
 	MERGE_STDERR_OPTION_ROW(struct run_options, command),
 	{ 0 },
 };

@@ -78,6 +78,7 @@ extern const struct command job_kill_command;
 extern const struct command job_list_command;
 extern const struct command job_output_command;
 extern const struct command job_send_command;
+extern const struct command job_resize_command;
 extern const struct command info_command;
 extern const struct command shim_command;
 extern const struct command version_command;

@@ -12,6 +12,7 @@ struct provium_exec_options command_options_exec(const struct command_options *g
 	return (struct provium_exec_options){
 		.argv = argv,
 		.env = given->env.items,
+		.clear_env = given->clear_env,
 		.cwd = given->cwd,
 		.has_uid = given->user.has_uid,
 		.uid = given->user.uid,
@@ -23,6 +24,7 @@ struct provium_exec_options command_options_exec(const struct command_options *g
 		.nice = given->nice,
 		.rlimits = given->rlimits.items,
 		.n_rlimits = given->rlimits.count,
+		.output_limit = given->output_limit,
 		.merge_stderr = given->merge_stderr,
 		.kill_scope = (enum provium_kill_scope)given->kill_scope,
 	};

@@ -9,6 +9,7 @@
 
 struct command_options {
 	struct string_list env;
+	bool clear_env;
 	const char *cwd;
 	struct user user;
 	struct id_list groups;
@@ -16,6 +17,7 @@ struct command_options {
 	struct rlimit_list rlimits;
 	unsigned int kill_scope;
 	/* With rows of their own. */
+	uint64_t output_limit;
 	bool merge_stderr;
 	bool tty;
 };
@@ -31,6 +33,9 @@ extern const char *const kill_scope_choices[];
 	{ .name = "env", .value = "NAME=VALUE",                                                   \
 	  .help = "Set an environment variable of the command. May be repeated.",                 \
 	  .parse = parse_environment, .offset = offsetof(type, field.env), .list = true },        \
+	{ .name = "clear-env",                                                                    \
+	  .help = "Start from an empty environment, instead of the agent's.",                     \
+	  .parse = parse_flag, .offset = offsetof(type, field.clear_env) },                       \
 	{ .name = "cwd", .value = "DIR",                                                          \
 	  .help = "Run the command in this directory of the guest (default: /).",                 \
 	  .parse = parse_string, .offset = offsetof(type, field.cwd) },                           \
@@ -51,6 +56,12 @@ extern const char *const kill_scope_choices[];
 		  "or all that is in a cgroup of its own, which the guest can see.",              \
 	  .completion = COMPLETE_CHOICE, .choices = kill_scope_choices, .parse = parse_choice,    \
 	  .offset = offsetof(type, field.kill_scope) }
+
+#define OUTPUT_LIMIT_OPTION_ROW(type, field)                                                      \
+	{ .name = "output-limit", .value = "SIZE",                                                \
+	  .help = "Take so much of its standard output and of its standard error, in bytes or "   \
+		  "with K, M or G behind it, and leave out the rest.",                            \
+	  .parse = parse_size, .offset = offsetof(type, field.output_limit) }
 
 #define MERGE_STDERR_OPTION_ROW(type, field)                                                      \
 	{ .name = "merge-stderr",                                                                 \

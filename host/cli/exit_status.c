@@ -1,6 +1,8 @@
 #include "host/cli/exit_status.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host/cli/report.h"
@@ -18,6 +20,24 @@ int exit_status(const struct provium_exec_result *result)
 		break;
 	}
 	return STATUS_FAILURE;
+}
+
+static void report_cut_stream(const char *name, uint64_t bytes)
+{
+	char message[128];
+
+	snprintf(message, sizeof(message),
+		 "standard %s had %" PRIu64 " bytes: those behind --output-limit are left out",
+		 name, bytes);
+	report(message);
+}
+
+void report_cut_output(const struct provium_exec_result *result)
+{
+	if (result->stdout_truncated)
+		report_cut_stream("output", result->stdout_bytes);
+	if (result->stderr_truncated)
+		report_cut_stream("error", result->stderr_bytes);
 }
 
 /* Other operations prepare for the program: a working directory that is not there, say. */

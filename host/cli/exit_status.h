@@ -13,6 +13,9 @@
 /* The command's own status; 128 and the signal's number where one ended it. */
 int exit_status(const struct provium_exec_result *result);
 
+/* Tells on standard error which of its streams --output-limit has cut. */
+void report_cut_output(const struct provium_exec_result *result);
+
 /*
  * The end of a command that held signals back, after everything else was released. status: what it
  * has come to, or -1 and error. broken_pipe: the error is that nobody reads our output. Where a

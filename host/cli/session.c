@@ -20,6 +20,7 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "host/cli/escape.h"
+#include "host/cli/exit_status.h"
 #include "host/cli/raw_terminal.h"
 #include "host/cli/report.h"
 #include "host/cli/writer.h"
@@ -301,8 +302,12 @@ static int run_command(struct session *session, struct provium_exec_options *com
 	session->exec = exec;
 	if (run_loop(session, broken_pipe, error) < 0)
 		return -1;
-	if (!session->ended)
-		return provium_exec_wait(exec, PROVIUM_FOREVER, result, error);
+	if (!session->ended) {
+		if (provium_exec_wait(exec, PROVIUM_FOREVER, result, error) < 0)
+			return -1;
+		report_cut_output(result);
+		return 0;
+	}
 	/* Freeing it cancels the command; a guest that hangs would not answer. */
 	*result = (struct provium_exec_result){ .outcome = PROVIUM_EXEC_CANCELLED };
 	return 0;

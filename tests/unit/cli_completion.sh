@@ -74,11 +74,11 @@ offers '--connect' push kernel.img --c
 offers 'kernel.img,kernels' push -- --x k
 offers 'exec,file,help,info,job,pull,push,run,shell,shim,version' help ''
 offers 'run' help r
-offers 'kill,list,output,send,start,wait' help job ''
+offers 'kill,list,output,resize,send,start,wait' help job ''
 offers '' help run ''
 
 offers 'job' j
-offers 'kill,list,output,send,start,wait' job ''
+offers 'kill,list,output,resize,send,start,wait' job ''
 offers 'send,start' job s
 offers '' job nonsense ''
 offers '--signal' job send --s
@@ -90,6 +90,9 @@ offers '' job wait k
 offers '' job start --name x make k
 offers 'cgroup,tree' job start --kill-scope ''
 offers '--no-wait' job wait 7 --n
+offers '--output-limit' job start --o
+offers '--clear-env' exec --cl
+offers '' job resize k
 
 printf '1..%d\n' "$count"
 exit $((failed > 0))

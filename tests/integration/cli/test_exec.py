@@ -133,6 +133,20 @@ class Usage(Case):
 
 
 class Output(AgentCase):
+    def test_limit(self):
+        """Each stream has its own, and a command that goes on writing is not stopped."""
+        result = self.shell("echo err >&2; head -c 300000 /dev/zero; exit 7",
+                            options=["--output-limit", "4"])
+        self.assertEqual(result, (7, bytes(4), "err\nprovium: standard output had 300000 bytes: "
+                                                "those behind --output-limit are left out\n"))
+        result = self.shell("printf 1234", options=["--output-limit", "4"])
+        self.assertEqual(result, (0, b"1234", ""))
+
+    def test_cleared_environment(self):
+        result = self.execute("/usr/bin/env", options=["--clear-env", "--env", "A=1"])
+        self.assertEqual(result, (0, b"A=1\n", ""))
+        self.assertIn(b"\nPATH=", b"\n" + self.execute("/usr/bin/env", options=["--env", "A=1"])[1])
+
     def test_streams_are_separate(self):
         self.assertEqual(self.shell("echo out; echo err >&2; exit 7"), (7, b"out\n", "err\n"))
 

@@ -54,10 +54,23 @@ class Start(JobCase):
         request = self.agent.expect("exec_async")
         for field in ("name", "keep"):
             self.assertFalse(request.HasField(field))
-        self.assertFalse(request.command.HasField("stdin_kind"))
+        for field in ("stdin_kind", "pty", "clear_env", "output_limit"):
+            self.assertFalse(request.command.HasField(field), field)
         self.agent.reply("error", code=pb.ERROR_OS, os_errno=2, errno_name="ENOENT",
                          operation="execve", text='no "true"')
         self.assertIn('no "true"', self.ended(child, 127)[1])
+
+    def test_terminal(self):
+        """Its size and type are the agent's defaults: no terminal of ours shows it."""
+        child = self.begin("start", "-t", "--input", "--clear-env", "--output-limit", "10", "vi")
+        command = self.agent.expect("exec_async").command
+        self.assertTrue(command.HasField("pty"))
+        for field in ("rows", "cols", "term"):
+            self.assertFalse(command.pty.HasField(field), field)
+        self.assertEqual((command.stdin_kind, command.clear_env, command.output_limit),
+                         (pb.STDIN_STREAM, True, 10))
+        self.agent.reply("job_started", job=1, pid=5)
+        self.assertEqual(self.ended(child), (b"1\n", ""))
 
     def test_name_that_is_a_number(self):
         self.assert_fails(self.provium("job", "start", *self.agent.at, "--name", "7", "true"), 125,
@@ -94,6 +107,16 @@ class Wait(JobCase):
         self.assertEqual(self.ended(child),
                          (b"late\n",
                           "err\nprovium: 100 bytes of standard output are no longer kept\n"))
+
+    def test_output_that_was_cut(self):
+        child = self.begin("wait", "7")
+        self.agent.expect("job_wait")
+        result = self.agent.result_fields(3)
+        result.update(stdout_bytes=105, stderr_bytes=4, stderr_truncated=True)
+        self.agent.reply("job_result", job=7, result=result)
+        self.assertEqual(self.ended(child, 3),
+                         (b"", "provium: standard error had 4 bytes: those behind --output-limit "
+                               "are left out\n"))
 
     def test_only_asked(self):
         child = self.begin("wait", "--no-wait", "7")
@@ -273,6 +296,28 @@ class Send(JobCase):
         self.assertEqual(child.wait(timeout=20), -signal.SIGTERM)
 
 
+class Resize(JobCase):
+    def test_size(self):
+        child = self.begin("resize", "edit", "40", "65535")
+        request = self.agent.expect("resize")
+        self.assertEqual((request.target.job_name, request.rows, request.cols),
+                         (b"edit", 40, 65535))
+        self.agent.reply("ok")
+        self.assertEqual(self.ended(child), (b"", ""))
+
+    def test_refused(self):
+        child = self.begin("resize", "7", "1", "1")
+        self.agent.expect("resize")
+        self.agent.reply("error", code=pb.ERROR_INVALID, text="no pty")
+        self.assertIn("no pty", self.ended(child, 125)[1])
+
+    def test_sizes_that_are_none(self):
+        for rows, cols, told in (("0", "1", "ROWS"), ("1", "65536", "COLUMNS"), ("x", "1", "ROWS")):
+            with self.subTest((rows, cols)):
+                self.assert_fails(self.provium("job", "resize", *self.agent.at, "7", rows, cols),
+                                  125, f"{told}: ")
+
+
 class Family(Case):
     def test_name_alone(self):
         self.assert_fails(self.provium("job"), 125, "job: COMMAND is missing", "provium job --help")
@@ -281,7 +326,7 @@ class Family(Case):
         told = self.provium("job", "--help")
         self.assertEqual((told[0], told[2]), (0, ""))
         self.assertEqual(self.provium("help", "job"), told)
-        for name in ("start", "wait", "kill", "list", "output", "send"):
+        for name in ("start", "wait", "kill", "list", "output", "send", "resize"):
             self.assertIn(f"\n  job {name} ".encode(), told[1])
             text = self.provium("job", name, "--help")
             self.assertTrue(text[1].startswith(f"Usage: provium job {name} ".encode()))

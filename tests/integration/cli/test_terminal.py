@@ -324,7 +324,8 @@ class Commands(TerminalCase):
     def test_options(self):
         child = self.start("exec", *self.agent.at, "--user", "1000:100", "--groups", "4,20",
                            "--groups", "24", "--nice", "-5", "--rlimit", "nofile=10:20", "--rlimit",
-                           "core=unlimited", "--kill-scope", "cgroup", "--merge-stderr", "program")
+                           "core=unlimited", "--kill-scope", "cgroup", "--merge-stderr", "--clear-env",
+                           "--output-limit", "3K", "program")
         self.agent.accept()
         command = self.agent.expect_command()
         self.assertEqual((command.uid, command.gid), (1000, 100))
@@ -334,6 +335,8 @@ class Commands(TerminalCase):
                          [(7, 10, 20), (4, 2**64 - 1, 2**64 - 1)])
         self.assertEqual(command.kill_scope, pb.KILL_CGROUP)
         self.assertTrue(command.merge_stderr)
+        self.assertTrue(command.clear_env)
+        self.assertEqual(command.output_limit, 3072)
         self.assertFalse(command.HasField("pty"))
         self.agent.result()
         self.assertEqual(child.wait(timeout=20), 0)
