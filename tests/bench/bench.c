@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "common/util.h"
 #include "figures.h"
@@ -21,6 +22,7 @@
 #define BOOTS         5
 #define BULK          MIB(16)
 #define BULK_PATH     "/bench/data"
+#define CALLS         1000
 
 /*
  * Milliseconds from the real init's start until the agent listens, under TCG, in the quickest boot:
@@ -103,6 +105,51 @@ static void write_raw(void)
 	guest_exchange(&guest, FLOOR_WRITE, BULK);
 }
 
+/* Programs are built once. */
+static struct provium_program *repeated, *separate;
+
+static void build_programs(void)
+{
+	repeated = provium_program_new();
+	separate = provium_program_new();
+	if (!repeated || !separate)
+		die("no memory");
+	provium_program_repeat(repeated, provium_program_call(repeated, SYS_getpid, NULL, 0),
+			       CALLS);
+	for (int i = 0; i < CALLS; i++)
+		provium_program_call(separate, SYS_getpid, NULL, 0);
+}
+
+static void free_programs(void)
+{
+	provium_program_free(repeated);
+	provium_program_free(separate);
+}
+
+static void run_program(struct provium_program *program)
+{
+	struct provium_error error;
+
+	check(provium_program_run(guest.connection, program, TIMEOUT_MS, &error), &error);
+	if (provium_program_result(program, 0) <= 0)
+		die("getpid failed");
+}
+
+static void run_repeated(void)
+{
+	run_program(repeated);
+}
+
+static void run_separate(void)
+{
+	run_program(separate);
+}
+
+static void call_raw(void)
+{
+	guest_exchange(&guest, FLOOR_CALLS, CALLS);
+}
+
 struct measurement {
 	const char *name;
 	const char *floor_name;
@@ -111,6 +158,8 @@ struct measurement {
 	unsigned int per_round;
 	/* Of milliseconds; bulk data is told in MiB/s. */
 	bool is_bulk;
+	/* Of the median ratio; 0: none. */
+	double bound;
 };
 
 /* The writes make the files that are read. */
@@ -119,6 +168,10 @@ static const struct measurement measurements[] = {
 	{ "EXEC of true", "echo, posix_spawn, waitpid", exec, spawn, 10, false },
 	{ "WRITE_FILE, 16 MiB", "raw stream to a file", write_file, write_raw, 1, true },
 	{ "READ_FILE, 16 MiB", "file to a raw stream", read_file, read_raw, 1, true },
+	{ "getpid, repeat=1000", "echo, 1000 times getpid", run_repeated, call_raw, 10,
+	  .bound = 1.5 },
+	{ "1000 calls of getpid", "echo, 1000 times getpid", run_separate, call_raw, 10,
+	  .bound = 8 },
 };
 
 struct results {
@@ -158,7 +211,7 @@ static void run_round(const struct measurement *measurement, struct results *res
 	samples_finish(&floor);
 }
 
-static json_t *report(const struct measurement *measurement, struct results *results)
+static json_t *report(const struct measurement *measurement, struct results *results, bool *good)
 {
 	struct spread own = samples_spread(&results->own);
 	struct spread floor = samples_spread(&results->floor);
@@ -167,6 +220,11 @@ static json_t *report(const struct measurement *measurement, struct results *res
 
 	printf("  %-20s %5s  %-20s %-20s %-18s %s\n", measurement->name, unit, spread_text(&own),
 	       spread_text(&floor), spread_text(&ratio), measurement->floor_name);
+	if (measurement->bound > 0 && ratio.median > measurement->bound) {
+		printf("  %-20s more than %.1f times its floor: TOO MUCH\n", "",
+		       measurement->bound);
+		*good = false;
+	}
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", measurement->name, "unit", unit,
 			 "floor_name", measurement->floor_name, "value",
 			 spread_json(&own, results->own.count), "floor",
@@ -174,7 +232,7 @@ static json_t *report(const struct measurement *measurement, struct results *res
 			 spread_json(&ratio, results->ratios.count));
 }
 
-static json_t *measure_all(unsigned int rounds)
+static json_t *measure_all(unsigned int rounds, bool *good)
 {
 	struct results results[ARRAY_SIZE(measurements)] = { 0 };
 	json_t *list = json_array();
@@ -193,12 +251,41 @@ static json_t *measure_all(unsigned int rounds)
 	printf("\n  %-20s %5s  %-20s %-20s %-18s %s\n", "", "", "Provium", "floor", "time / floor",
 	       "the floor");
 	for (size_t i = 0; i < ARRAY_SIZE(measurements); i++) {
-		json_array_append_new(list, report(&measurements[i], &results[i]));
+		json_array_append_new(list, report(&measurements[i], &results[i], good));
 		samples_finish(&results[i].own);
 		samples_finish(&results[i].floor);
 		samples_finish(&results[i].ratios);
 	}
 	return list;
+}
+
+/* What the 1000 calls of one program are made of: the codec alone, in the same guest, and the rest.
+ */
+static json_t *measure_split(unsigned int rounds)
+{
+	struct samples parts[3] = { 0 };
+	static const char *const names[] = { "decoding", "calls", "encoding" };
+	json_t *split = json_object();
+
+	for (unsigned int round = 0; round < rounds; round++) {
+		uint64_t calls = 0;
+
+		run_separate();
+		for (int i = 0; i < CALLS; i++)
+			calls += provium_program_duration_ns(separate, i);
+		samples_add(&parts[0], (double)guest_exchange(&guest, FLOOR_DECODE, CALLS) / CALLS);
+		samples_add(&parts[1], (double)calls / CALLS);
+		samples_add(&parts[2], (double)guest_exchange(&guest, FLOOR_ENCODE, CALLS) / CALLS);
+	}
+	printf("\n  of 1000 calls of getpid, ns per call:");
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		struct spread spread = samples_spread(&parts[i]);
+
+		printf(" %s %.0f%s", names[i], spread.median, i < 2 ? "," : "\n");
+		json_object_set_new(split, names[i], spread_json(&spread, parts[i].count));
+		samples_finish(&parts[i]);
+	}
+	return split;
 }
 
 /* Milliseconds on the guest's clock between the real init's execve and the agent's listen. */
@@ -335,7 +422,7 @@ int main(int argc, char **argv)
 	struct samples ready = { 0 }, modules = { 0 }, own = { 0 }, boot = { 0 };
 	struct spread ready_spread, modules_spread, own_spread, boot_spread;
 	char release[128];
-	json_t *list, *document;
+	json_t *list, *split, *document;
 	bool good = true, is_tcg;
 
 	parse_arguments(argc, argv, &arguments);
@@ -354,7 +441,10 @@ int main(int argc, char **argv)
 	printf("Linux %s under %s, %u rounds; median (first to last tenth)\n", release,
 	       is_tcg ? "TCG" : "KVM", arguments.rounds);
 	guest_start_floor(&guest);
-	list = measure_all(arguments.rounds);
+	build_programs();
+	list = measure_all(arguments.rounds, &good);
+	split = measure_split(arguments.rounds);
+	free_programs();
 	guest_end(&guest);
 
 	ready_spread = samples_spread(&ready);
@@ -373,14 +463,15 @@ int main(int argc, char **argv)
 	good &= within("provium-wrapper, stripped", (double)file_size(arguments.wrapper),
 		       WRAPPER_BOUND, "bytes");
 
-	document = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "kernel", release,
-			     "accel", is_tcg ? "tcg" : "kvm", "measurements", list, "ready_ms",
-			     spread_json(&ready_spread, ready.count), "modules_ms",
-			     spread_json(&modules_spread, modules.count), "own_ms",
-			     spread_json(&own_spread, own.count), "boot_ms",
-			     spread_json(&boot_spread, boot.count), "agent_bytes",
-			     (json_int_t)file_size(arguments.agent), "wrapper_bytes",
-			     (json_int_t)file_size(arguments.wrapper));
+	document =
+		json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "kernel", release,
+			  "accel", is_tcg ? "tcg" : "kvm", "measurements", list, "program_ns",
+			  split, "ready_ms", spread_json(&ready_spread, ready.count), "modules_ms",
+			  spread_json(&modules_spread, modules.count), "own_ms",
+			  spread_json(&own_spread, own.count), "boot_ms",
+			  spread_json(&boot_spread, boot.count), "agent_bytes",
+			  (json_int_t)file_size(arguments.agent), "wrapper_bytes",
+			  (json_int_t)file_size(arguments.wrapper));
 	if (arguments.json &&
 	    (!document || json_dump_file(document, arguments.json, JSON_INDENT(2)) < 0))
 		die("%s: cannot be written", arguments.json);

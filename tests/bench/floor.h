@@ -9,6 +9,9 @@ enum floor_kind {
 	FLOOR_SPAWN = 's',
 	FLOOR_READ = 'r',
 	FLOOR_WRITE = 'w',
+	FLOOR_CALLS = 'c',
+	FLOOR_DECODE = 'd',
+	FLOOR_ENCODE = 'p',
 };
 
 struct floor_request {

@@ -8,7 +8,12 @@
  *   's'  PROGRAM is started by posix_spawn and waited for, then the 64 bytes come back; bytes 8 to
  *        15 are the nanoseconds that it took, in the guest's byte order
  *   'w'  so many bytes as bytes 8 to 15 say follow and are written to a file, then the 64 bytes
- * come back 'r'  so many bytes of that file come, then the 64 bytes
+ *        come back
+ *   'r'  so many bytes of that file come, then the 64 bytes
+ *   'c'  getpid(2) is called as many times, then the 64 bytes come back
+ *   'd'  a SYSCALL of as many calls is decoded, as the agent does it, then the 64 bytes come back;
+ *        bytes 8 to 15 are the nanoseconds that it took
+ *   'p'  the same with the encoding of such a program's result
  *
  * As PID 1 it is an init that does nothing but reap.
  */
@@ -21,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +34,8 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "proto/codec.h"
+#include "proto/frame.h"
 #include "tests/bench/floor.h"
 
 #define FLOOR_FILE "/floor-data"
@@ -91,6 +99,77 @@ static bool spawn_and_wait(char *program, uint64_t *elapsed_ns)
 	return true;
 }
 
+/* What the agent's codec takes for a program of so many calls without arguments, nanoseconds. */
+static bool decode_program(uint32_t calls, uint64_t *elapsed_ns)
+{
+	cleanup_free uint32_t *numbers = calloc(calls, sizeof(*numbers));
+	Provium__V1__Syscall body = PROVIUM__V1__SYSCALL__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT, *decoded;
+	cleanup_free uint8_t *frame = NULL;
+	struct decoder decoder;
+	uint64_t start;
+	size_t size;
+	bool good;
+
+	if (!numbers)
+		return false;
+	for (uint32_t i = 0; i < calls; i++)
+		numbers[i] = SYS_getpid;
+	body.numbers = numbers;
+	body.n_numbers = calls;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
+	message.syscall = &body;
+	size = message_frame_size(&message);
+	frame = malloc(size);
+	if (!frame)
+		return false;
+	message_frame_pack(&message, frame);
+	decoder_init(&decoder);
+	start = monotonic_ns();
+	good = decoder_decode(&decoder, frame + FRAME_HEADER, size - FRAME_HEADER, &decoded) ==
+	       DECODE_OK;
+	*elapsed_ns = monotonic_ns() - start;
+	decoder_finish(&decoder);
+	return good;
+}
+
+static bool encode_result(uint32_t calls, uint64_t *elapsed_ns)
+{
+	cleanup_free int64_t *results = calloc(calls, sizeof(*results));
+	cleanup_free uint64_t *durations = calloc(calls, sizeof(*durations));
+	Provium__V1__SyscallResult body = PROVIUM__V1__SYSCALL_RESULT__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	cleanup_free uint8_t *frame = NULL;
+	uint64_t start;
+
+	if (!results || !durations)
+		return false;
+	for (uint32_t i = 0; i < calls; i++) {
+		results[i] = 100;
+		durations[i] = 400;
+	}
+	body.results = results;
+	body.durations_ns = durations;
+	body.n_results = body.n_durations_ns = calls;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL_RESULT;
+	message.syscall_result = &body;
+	start = monotonic_ns();
+	frame = malloc(message_frame_size(&message));
+	if (!frame)
+		return false;
+	message_frame_pack(&message, frame);
+	*elapsed_ns = monotonic_ns() - start;
+	return true;
+}
+
+static bool call_often(uint64_t times)
+{
+	while (times-- > 0)
+		if (syscall(SYS_getpid) < 0)
+			return false;
+	return true;
+}
+
 static bool serve(int fd, struct floor_request *request, char *program)
 {
 	switch (request->kind) {
@@ -102,6 +181,12 @@ static bool serve(int fd, struct floor_request *request, char *program)
 		return move_bulk(fd, request->number, false);
 	case FLOOR_WRITE:
 		return move_bulk(fd, request->number, true);
+	case FLOOR_CALLS:
+		return call_often(request->number);
+	case FLOOR_DECODE:
+		return decode_program((uint32_t)request->number, &request->number);
+	case FLOOR_ENCODE:
+		return encode_result((uint32_t)request->number, &request->number);
 	default:
 		return false;
 	}
