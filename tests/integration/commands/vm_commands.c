@@ -441,7 +441,7 @@ START_TEST(a_slow_reader)
 	ck_assert(!reader.failed);
 	ck_assert_uint_eq(reader.bytes, reader.wanted);
 	/* One that kept all of the little that the short test sends would have 3 MiB and more. */
-	ck_assert_uint_lt(most_resident, full ? MIB(4) : KIB(2816));
+	ck_assert_uint_lt(most_resident, full ? MIB(4) : MIB(3));
 	/* Only over many rounds does a ratio of times say something. */
 	if (full)
 		ck_assert_uint_le(2 * beside, 3 * MAX(before, after));
