@@ -22,8 +22,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Sent to a thread whose call has passed its deadline; the last but one of the kernel's. */
-#define DEADLINE_SIGNAL  63
+/* Sent to a thread whose call has passed its deadline: one that nothing else is known to use. */
+#define DEADLINE_SIGNAL  60
 
 #define WATCH_CLAIMED    UINT64_C(1)
 #define WATCH_SIGNALLING UINT64_C(2)
