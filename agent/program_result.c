@@ -70,7 +70,7 @@ static bool compare(struct program *program, const struct program_buffer *buffer
 			i++;
 			continue;
 		}
-		if (program->n_changes == 2 * PROVIUM_MAX_CHANGES) {
+		if (program->n_changes == (size_t)2 * PROVIUM_MAX_CHANGES) {
 			result->has_changes_cut = true;
 			result->changes_cut = true;
 			return true;

@@ -50,7 +50,7 @@ void schema_unpack(const struct packed_schema *schema)
 		/* No message_init: protobuf-c then clears the message, which is what it would do.
 		 */
 		message->magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC;
-		message->sizeof_message = packed->size * PACKED_SIZE_UNIT;
+		message->sizeof_message = (size_t)packed->size * PACKED_SIZE_UNIT;
 		message->n_fields = packed->field_count;
 		message->fields = field;
 		for (unsigned int n = 0; n < packed->field_count; n++)

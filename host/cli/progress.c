@@ -66,7 +66,7 @@ static void add_bar(const struct progress *progress, char *text, size_t size)
 	text = stpcpy(text + strlen(text), start);
 	memset(text, '#', full);
 	memset(text + full, '-', cells - full);
-	strcpy(text + cells, end);
+	stpcpy(text + cells, end);
 }
 
 static void format_figures(const struct progress *progress, uint64_t elapsed_ns, bool ended,

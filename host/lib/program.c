@@ -51,7 +51,8 @@ static bool grow(struct provium_program *program, void *array, size_t count, siz
 	return true;
 }
 
-/* Appends to a column (array and its count) of the body. */
+/* Appends to a column (array and its count) of the body. The elements may be pointers. */
+// NOLINTBEGIN(bugprone-sizeof-expression)
 #define APPEND(program, message, column, element)                                                 \
 	({                                                                                        \
 		bool appended_ = grow(program, (void *)&(message)->column, (message)->n_##column, \
@@ -60,6 +61,7 @@ static bool grow(struct provium_program *program, void *array, size_t count, siz
 			(message)->column[(message)->n_##column++] = (element);                   \
 		appended_;                                                                        \
 	})
+// NOLINTEND(bugprone-sizeof-expression)
 
 struct provium_program *provium_program_new(void)
 {
@@ -304,6 +306,7 @@ static Provium__V1__CallOption *option_of(struct provium_program *program, int c
 		return NULL;
 	}
 	memmove(&body->options[at + 1], &body->options[at],
+		// NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
 		(body->n_options - 1 - at) * sizeof(*body->options));
 	body->options[at] = option;
 	return option;

@@ -259,7 +259,7 @@ int provium_written(struct provium_connection *connection, struct provium_progra
 	turn_patterns(program);
 	result = run(connection, program, &deadline, error);
 	turn_patterns(program);
-	for (size_t i = 0; result == 0 && i < count; i++)
+	for (size_t i = 0; result == 0 && program->contents && i < count; i++)
 		if (!unite(&program->contents[i], &first[i]))
 			result = error_set(error, PROVIUM_HOST, ENOMEM, "system calls: result");
 	free_contents(first, count);

@@ -32,7 +32,7 @@ enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, co
 	}
 	*revents = fds[0].revents;
 
-	if (fds[2].revents && monitor->check(monitor->user, error) != 0)
+	if (monitor && fds[2].revents && monitor->check(monitor->user, error) != 0)
 		return WAIT_GONE;
 	if (fds[1].revents & POLLNVAL) {
 		error_set(error, PROVIUM_INVALID, 0, "%s: the cancel fd %d is not open", what,

@@ -1,0 +1,280 @@
+/* Calls that do not return, and calls that end the agent's server, which has a supervisor. */
+#include "lib_programs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "common/util.h"
+#include "proto/limits.h"
+#include "unit.h"
+
+/* ------------------------------------------------------------------------------------------- */
+/* Deadlines, which only an agent with a supervisor has */
+
+#define DEADLINE_MS 100
+#define DEADLINE_NS UINT64_C(100000000)
+
+enum blocker {
+	READ_PIPE,
+	FUTEX_WAITS,
+	FUTEX_LOCKS_PI,
+	PAUSES,
+	FLOCKS,
+	PPOLLS,
+	WAITS,
+	OPENS_FIFO,
+	SLEEPS,
+	BLOCKERS,
+};
+
+static int call_pipe(int fds)
+{
+	return PROVIUM_CALL(program, SYS_pipe2, provium_address(fds), VALUE(0));
+}
+
+/* The call that blocks, after what it needs. */
+static int call_blocker(enum blocker blocker)
+{
+	struct timespec hour = { .tv_sec = 3600 };
+	struct provium_buffer_options word = { .input = "\1\0\0\0", .input_size = 4 };
+	int pair = provium_program_output(program, 8);
+	int first, second;
+
+	switch (blocker) {
+	case READ_PIPE:
+		call_pipe(pair);
+		return PROVIUM_CALL(program, SYS_read, provium_load(pair, 0, 4),
+				    provium_address(pair), VALUE(1));
+	case FUTEX_WAITS:
+		return PROVIUM_CALL(program, SYS_futex,
+				    provium_address(provium_program_buffer(program, &word)),
+				    VALUE(FUTEX_WAIT), VALUE(1));
+	case FUTEX_LOCKS_PI:
+		/* Held by the first process, which holds none really: it is not asked. */
+		return PROVIUM_CALL(program, SYS_futex,
+				    provium_address(provium_program_buffer(program, &word)),
+				    VALUE(FUTEX_LOCK_PI));
+	case PAUSES:
+		return provium_program_call(program, SYS_pause, NULL, 0);
+	case FLOCKS:
+		first = call_open(path, O_RDWR | O_CREAT);
+		second = call_open(path, O_RDWR);
+		PROVIUM_CALL(program, SYS_flock, provium_result_of(first), VALUE(LOCK_EX));
+		return PROVIUM_CALL(program, SYS_flock, provium_result_of(second), VALUE(LOCK_EX));
+	case PPOLLS:
+		return PROVIUM_CALL(program, SYS_ppoll, VALUE(0), VALUE(0), VALUE(0), VALUE(0));
+	case WAITS:
+		first = provium_program_call(program, SYS_fork, NULL, 0);
+		return PROVIUM_CALL(program, SYS_wait4, provium_result_of(first), VALUE(0),
+				    VALUE(0), VALUE(0));
+	case OPENS_FIFO:
+		PROVIUM_CALL(program, SYS_mknodat, VALUE(AT_FDCWD),
+			     provium_address(provium_program_string(program, path)),
+			     VALUE(S_IFIFO | 0600), VALUE(0));
+		return call_open(path, O_RDONLY);
+	default:
+		first = provium_program_input(program, &hour, sizeof(hour));
+		return PROVIUM_CALL(program, SYS_clock_nanosleep, VALUE(CLOCK_MONOTONIC), VALUE(0),
+				    provium_address(first), VALUE(0));
+	}
+}
+
+START_TEST(test_deadline)
+{
+	const struct provium_interruption *where;
+	int before, blocked, after;
+	struct provium_info info;
+
+	before = provium_program_call(program, SYS_getpid, NULL, 0);
+	blocked = call_blocker((enum blocker)_i);
+	after = provium_program_call(program, SYS_getpid, NULL, 0);
+	provium_program_deadline_of(program, blocked, DEADLINE_MS);
+	program_run();
+	ck_assert_int_eq(result_of(blocked), -EINTR);
+	ck_assert_uint_ge(provium_program_duration_ns(program, blocked), DEADLINE_NS);
+	where = provium_program_interrupted(program, blocked);
+	ck_assert_ptr_nonnull(where);
+	ck_assert_ptr_nonnull(strstr(where->status, "State:\tS"));
+	/* These need rights that a test may not have. */
+	if (geteuid() == 0) {
+		ck_assert_ptr_nonnull(strstr(where->syscall, "0x"));
+		ck_assert_str_ne(where->stack, "");
+	}
+	ck_assert_ptr_null(provium_program_interrupted(program, before));
+	ck_assert_ptr_null(provium_program_interrupted(program, after));
+	/* The program goes on, in the same server. */
+	ck_assert_int_gt(result_of(after), 0);
+	ck_assert_int_eq(result_of(after), result_of(before));
+	check_ok(provium_info(connection, SOON, &info, &error));
+	ck_assert_uint_eq(info.restarts, 0);
+}
+END_TEST
+
+/* One after the other, of a few of which it is told where they were. */
+START_TEST(test_many_deadlines)
+{
+	int pair, first = 2;
+
+	pair = provium_program_output(program, 8);
+	call_pipe(pair);
+	provium_program_call(program, SYS_getpid, NULL, 0);
+	for (int i = 0; i < 20; i++)
+		PROVIUM_CALL(program, SYS_read, provium_load(pair, 0, 4), provium_address(pair),
+			     VALUE(1));
+	provium_program_deadline(program, 5);
+	program_run();
+	ck_assert_uint_eq(provium_program_made(program), 22);
+	for (int i = 0; i < 20; i++) {
+		const struct provium_interruption *where =
+			provium_program_interrupted(program, first + i);
+
+		ck_assert_int_eq(result_of(first + i), -EINTR);
+		ck_assert_ptr_nonnull(where);
+		ck_assert_int_eq(where->status[0] != '\0', i < 16);
+	}
+}
+END_TEST
+
+/* What is repeated has its time in all, and one that is long done is not interrupted. */
+START_TEST(test_deadline_of_repetitions)
+{
+	int many, after;
+
+	many = provium_program_call(program, SYS_sched_yield, NULL, 0);
+	after = provium_program_call(program, SYS_getpid, NULL, 0);
+	provium_program_repeat(program, many, 1000000);
+	provium_program_deadline_of(program, many, 20);
+	provium_program_deadline_of(program, after, 1);
+	program_run();
+	ck_assert_ptr_nonnull(provium_program_interrupted(program, many));
+	ck_assert_ptr_null(provium_program_interrupted(program, after));
+	ck_assert_int_gt(result_of(after), 0);
+	usleep(100000);
+	check_ok(provium_ping(connection, SOON, &error));
+}
+END_TEST
+
+/* Connects anew where the server was lost; the reason is the next READY's. */
+static void expect_restart(const char *reason)
+{
+	char address[200];
+
+	ck_assert_int_eq(provium_program_run(connection, program, SOON, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
+	provium_connection_free(connection);
+	snprintf(address, sizeof(address), "agent-unix:%s/agent", directory);
+	check_ok(provium_connect(address, SOON, &connection, &error));
+	ck_assert_uint_eq(provium_connection_agent(connection)->restarts, 1);
+	if (!strstr(provium_connection_agent(connection)->restart_reason, reason))
+		ck_abort_msg("\"%s\" is not in \"%s\"", reason,
+			     provium_connection_agent(connection)->restart_reason);
+}
+
+/* A test that has blocked all signals: the call ends with its server. */
+START_TEST(test_deadline_with_signals_blocked)
+{
+	int mask, pair, blocked;
+
+	mask = provium_program_input(program, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+	pair = provium_program_output(program, 8);
+	PROVIUM_CALL(program, SYS_rt_sigprocmask, VALUE(SIG_SETMASK), provium_address(mask),
+		     VALUE(0), VALUE(8));
+	call_pipe(pair);
+	blocked = PROVIUM_CALL(program, SYS_read, provium_load(pair, 0, 4), provium_address(pair),
+			       VALUE(1));
+	provium_program_deadline_of(program, blocked, DEADLINE_MS);
+	expect_restart("call 2 of request 1 did not end at its deadline");
+}
+END_TEST
+
+/* Each ends the server in a way of its own; another is there at once. */
+START_TEST(test_server_is_lost)
+{
+	int name = provium_program_string(program, "/bin/true");
+	int empty = provium_program_output(program, 8);
+
+	switch (_i) {
+	case 0:
+		PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
+		expect_restart("it exited with status 3");
+		break;
+	case 1:
+		PROVIUM_CALL(program, SYS_kill,
+			     provium_result_of(provium_program_call(program, SYS_getpid, NULL, 0)),
+			     VALUE(SIGKILL));
+		expect_restart("it was killed by signal 9");
+		break;
+	case 2:
+		PROVIUM_CALL(program, SYS_kill,
+			     provium_result_of(provium_program_call(program, SYS_getpid, NULL, 0)),
+			     VALUE(SIGSTOP));
+		expect_restart("it was stopped by signal 19");
+		break;
+	case 3:
+		PROVIUM_CALL(program, SYS_execve, provium_address(name), VALUE(0), VALUE(0));
+		expect_restart("");
+		break;
+	case 4:
+		PROVIUM_CALL(program, SYS_close_range, VALUE(3), VALUE(~0U), VALUE(0));
+		expect_restart("");
+		break;
+	case 5:
+		/* The agent's text (its segments are there), and what lies behind it. */
+		PROVIUM_CALL(program, SYS_munmap, VALUE(0x70000000), VALUE(0x100000));
+		expect_restart("it was killed by signal 11");
+		break;
+	case 6:
+		PROVIUM_CALL(program, SYS_prctl, VALUE(22), VALUE(1));
+		expect_restart("it was killed by signal");
+		break;
+	default:
+		PROVIUM_CALL(program, SYS_arch_prctl, VALUE(0x1002), provium_address(empty));
+		PROVIUM_CALL(program, SYS_exit, VALUE(0));
+		expect_restart("it exited with status 0");
+		break;
+	}
+	check_ok(provium_ping(connection, SOON, &error));
+}
+END_TEST
+
+static TCase *cases(void)
+{
+	TCase *tcase = unit_counted_case("ends");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, program_start, program_finish);
+	tcase_add_loop_test(tcase, test_deadline, 0, BLOCKERS);
+	tcase_add_test(tcase, test_many_deadlines);
+	tcase_add_test(tcase, test_deadline_of_repetitions);
+	tcase_add_test(tcase, test_deadline_with_signals_blocked);
+	tcase_add_loop_test(tcase, test_server_is_lost, 0, 8);
+	return tcase;
+}
+
+int main(int argc, char **argv)
+{
+	Suite *suite = suite_create("lib-program-ends");
+
+	if (!real_arguments(argc, argv))
+		return EXIT_FAILURE;
+	suite_add_tcase(suite, cases());
+	return unit_run(suite);
+}
