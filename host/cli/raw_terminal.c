@@ -45,6 +45,14 @@ static void set_mode(const struct termios *mode)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void set_raw(void)
+{
+	struct termios mode = mode_before;
+
+	cfmakeraw(&mode);
+	set_mode(&mode);
+}
+
 static void restore_mode(void)
 {
 	if (!entered)
@@ -120,18 +128,14 @@ void raw_terminal_finish(struct raw_terminal *terminal)
 
 bool raw_terminal_enter(void)
 {
-	struct termios mode;
-
 	if (entered)
 		return true;
 	if (!is_foreground() || tcgetattr(STDIN_FILENO, &mode_before) < 0)
 		return false;
-	mode = mode_before;
-	cfmakeraw(&mode);
 	catch_killing_signals();
 	/* First, so that a signal between the two restores what has not changed yet. */
 	entered = 1;
-	set_mode(&mode);
+	set_raw();
 	return true;
 }
 
@@ -172,9 +176,14 @@ void raw_terminal_take_signals(struct raw_terminal *terminal)
 			stop(getpid());
 			break;
 		case SIGCONT:
-			/* After SIGSTOP, which nobody can hold back, the mode may be any. */
-			raw_terminal_leave();
-			raw_terminal_enter();
+			/*
+			 * After SIGSTOP, which nobody can hold back, the mode may be any. Where it
+			 * is raw it stays so: a Ctrl-C meanwhile would end the session.
+			 */
+			if (entered && is_foreground())
+				set_raw();
+			else
+				raw_terminal_leave();
 			break;
 		default:
 			break;
