@@ -43,5 +43,6 @@ void expect_output(const char *shell, const char *wanted);
 
 /* The parts. */
 void add_courses(TCase *tcase);
+void add_deadlines(TCase *tcase);
 
 #endif

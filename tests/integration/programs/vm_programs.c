@@ -163,6 +163,7 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tcase, 120);
 	/* The first fd that a call opens is looked at before others are. */
 	add_courses(tcase);
+	add_deadlines(tcase);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
