@@ -44,5 +44,6 @@ void expect_output(const char *shell, const char *wanted);
 /* The parts. */
 void add_courses(TCase *tcase);
 void add_deadlines(TCase *tcase);
+void add_ends(TCase *tcase);
 
 #endif

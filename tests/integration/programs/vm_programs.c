@@ -164,6 +164,7 @@ int main(int argc, char **argv)
 	/* The first fd that a call opens is looked at before others are. */
 	add_courses(tcase);
 	add_deadlines(tcase);
+	add_ends(tcase);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
