@@ -412,15 +412,14 @@ static uint64_t twenty_us(int rounds, unsigned int others)
 	return times[rounds / 2];
 }
 
-START_TEST(a_slow_reader)
+/* Starts it, measures beside it, and waits for its end. */
+static uint64_t beside_a_slow_reader(int rounds)
 {
-	const int rounds = full ? 20 : 3;
 	struct slow_reader reader = { .wanted = full ? MIB(16) : MIB(4) };
-	uint64_t before, beside, after;
 	pthread_t thread;
+	uint64_t beside;
 
 	CALL(provium_vm_connect(vm, 0, TIMEOUT, &reader.connection, &error));
-	before = twenty_us(rounds, 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, read_slowly, &reader), 0);
 	while (reader.bytes == 0 && !reader.ended)
 		usleep(1000);
@@ -432,19 +431,37 @@ START_TEST(a_slow_reader)
 		usleep(50000);
 	}
 	pthread_join(thread, NULL);
-	after = twenty_us(rounds, 0);
 	provium_connection_free(reader.connection);
-	printf("# 20 commands, us: %llu before, %llu beside a slow reader, %llu after; "
-	       "agent %llu KiB at the most\n",
-	       (unsigned long long)before, (unsigned long long)beside, (unsigned long long)after,
-	       (unsigned long long)most_resident >> 10);
 	ck_assert(!reader.failed);
 	ck_assert_uint_eq(reader.bytes, reader.wanted);
+	return beside;
+}
+
+/*
+ * Not slowed by more than half. Another process on this machine slows them as well, for a while: so
+ * in turns, and the middle one counts.
+ */
+START_TEST(a_slow_reader)
+{
+	const int rounds = full ? 20 : 3, turns = full ? 3 : 1;
+	uint64_t percent[3], alone = twenty_us(rounds, 0);
+
+	for (int turn = 0; turn < turns; turn++) {
+		uint64_t before = alone, beside = beside_a_slow_reader(rounds);
+
+		alone = twenty_us(rounds, 0);
+		percent[turn] = 100 * beside / MAX(before, alone);
+		printf("# 20 commands, us: %llu before, %llu beside a slow reader, %llu after\n",
+		       (unsigned long long)before, (unsigned long long)beside,
+		       (unsigned long long)alone);
+	}
+	printf("# agent %llu KiB at the most\n", (unsigned long long)most_resident >> 10);
 	/* One that kept all of the little that the short test sends would have 3 MiB and more. */
 	ck_assert_uint_lt(most_resident, full ? MIB(4) : MIB(3));
 	/* Only over many rounds does a ratio of times say something. */
+	qsort(percent, (size_t)turns, sizeof(percent[0]), compare);
 	if (full)
-		ck_assert_uint_le(2 * beside, 3 * MAX(before, after));
+		ck_assert_uint_le(percent[turns / 2], 150);
 }
 END_TEST
 
