@@ -43,6 +43,7 @@ void expect_output(const char *shell, const char *wanted);
 
 /* The parts. */
 void add_courses(TCase *tcase);
+void add_calls(TCase *tcase);
 void add_deadlines(TCase *tcase);
 void add_ends(TCase *tcase);
 

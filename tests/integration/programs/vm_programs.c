@@ -2,7 +2,7 @@
  * Programs of system calls in a guest: what the unit tests show of them on the machine itself, on
  * the kernels that guests have, as root, with the static agent.
  *
- *     vm-programs KERNELS HOLDER
+ *     vm-programs KERNELS HOLDER CALLS
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +22,7 @@ struct provium_program *program;
 struct provium_error error;
 
 static const char *holder;
+static const char *calls;
 static struct provium_vm *vm;
 static char address[160];
 
@@ -30,7 +31,10 @@ static char address[160];
 
 static void boot(void)
 {
-	const struct provium_file file = { .guest_path = "/holder", .host_path = holder };
+	const struct provium_file files[] = {
+		{ .guest_path = "/holder", .host_path = holder },
+		{ .guest_path = "/calls", .host_path = calls },
+	};
 	struct provium_vm_options options;
 	char socket[96];
 
@@ -39,8 +43,8 @@ static void boot(void)
 	snprintf(socket, sizeof(socket), "%s/socket", machine_directory);
 	snprintf(address, sizeof(address), "unix:%s", socket);
 	options.socket = socket;
-	options.files = &file;
-	options.n_files = 1;
+	options.files = files;
+	options.n_files = ARRAY_SIZE(files);
 	vm = machine_boot(&options);
 }
 
@@ -154,15 +158,17 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("vm-programs");
 	TCase *tcase = unit_counted_case("programs");
 
-	if (argc < 3)
+	if (argc < 4)
 		return 2;
 	machine_kernels = argv[1];
 	holder = argv[2];
+	calls = argv[3];
 	tcase_add_unchecked_fixture(tcase, boot, shut_down);
 	tcase_add_checked_fixture(tcase, start, finish);
 	tcase_set_timeout(tcase, 120);
 	/* The first fd that a call opens is looked at before others are. */
 	add_courses(tcase);
+	add_calls(tcase);
 	add_deadlines(tcase);
 	add_ends(tcase);
 	suite_add_tcase(suite, tcase);
