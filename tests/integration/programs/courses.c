@@ -32,8 +32,8 @@ START_TEST(one_round_trip)
 		run_program();
 		/* One frame for all five calls, and that of INFO. */
 		after = get_info();
-		ck_assert_uint_eq(after.frames_received - before.frames_received, 2 * i);
-		ck_assert_uint_eq(after.frames_sent - before.frames_sent, 2 * i);
+		ck_assert_uint_eq(after.frames_received - before.frames_received, (uint64_t)2 * i);
+		ck_assert_uint_eq(after.frames_sent - before.frames_sent, (uint64_t)2 * i);
 		ck_assert_uint_eq(provium_program_made(program), 5);
 		ck_assert_int_eq(result_of(fd), 3);
 		ck_assert_int_eq(result_of(written), 9);
@@ -198,7 +198,7 @@ START_TEST(written_by_getdents)
 			   VALUE(1024));
 	call_close(fd);
 	OK(provium_written(connection, program, TIMEOUT, &error));
-	ck_assert_int_gt(result_of(got), 10 * (DIRENT_NAME + 2));
+	ck_assert_int_gt(result_of(got), (int64_t)10 * (DIRENT_NAME + 2));
 	count = entry_ranges(provium_program_data(program, buffer), (uint32_t)result_of(got),
 			     wanted, ARRAY_SIZE(wanted));
 	ck_assert_uint_ge(count, 8);

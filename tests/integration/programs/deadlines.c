@@ -209,7 +209,8 @@ START_TEST(interrupted)
 	run_program();
 	ck_assert_msg(result_of(blocked) == -EINTR, "%s: %lld", blocker->name,
 		      (long long)result_of(blocked));
-	ck_assert_uint_ge(provium_program_duration_ns(program, blocked), DEADLINE_MS * 1000000u);
+	ck_assert_uint_ge(provium_program_duration_ns(program, blocked),
+			  DEADLINE_MS * UINT64_C(1000000));
 	ck_assert_int_eq(result_of(before), pid);
 	ck_assert_int_eq(result_of(after), pid);
 	ck_assert_ptr_null(provium_program_interrupted(program, before));
