@@ -9,13 +9,29 @@
 #include "agent/watch_page.h"
 #include "proto/limits.h"
 
-/* What a result's message is made of. */
+/* What a result's message is made of, behind this, in one piece that is no larger than it must be.
+ */
 struct program_room {
-	Provium__V1__BufferResult *buffers[PROVIUM_MAX_BUFFERS];
-	Provium__V1__BufferResult buffer_results[PROVIUM_MAX_BUFFERS];
-	Provium__V1__CallDetail *details[PROVIUM_MAX_CALLS];
-	Provium__V1__CallDetail call_details[PROVIUM_MAX_CALLS];
+	Provium__V1__BufferResult **buffers;
+	Provium__V1__CallDetail **details;
+	Provium__V1__BufferResult *buffer_results;
+	Provium__V1__CallDetail *call_details;
 };
+
+static struct program_room *make_room(size_t buffers, size_t details)
+{
+	struct program_room *room =
+		malloc(sizeof(*room) + buffers * (sizeof(void *) + sizeof(*room->buffer_results)) +
+		       details * (sizeof(void *) + sizeof(*room->call_details)));
+
+	if (!room)
+		return NULL;
+	room->buffers = (void *)(room + 1);
+	room->details = (void *)(room->buffers + buffers);
+	room->buffer_results = (void *)(room->details + details);
+	room->call_details = (void *)(room->buffer_results + buffers);
+	return room;
+}
 
 static char *text_or_null(char *text)
 {
@@ -118,7 +134,7 @@ bool program_result(struct program *program, Provium__V1__SyscallResult *result)
 	for (unsigned int i = 0; i < request->n_buffers; i++)
 		if (request->buffers[i]->output || program->buffers[i].before)
 			size += program->buffers[i].size;
-	program->room = malloc(sizeof(*program->room));
+	program->room = make_room(request->n_buffers, program->n_interruptions);
 	program->data = malloc(size + 1);
 	if (!program->room || !program->data)
 		return false;
