@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -58,7 +57,6 @@ void deadline_begin(struct deadlines *deadlines, uint32_t request, uint32_t call
 		    uint64_t deadline_ns)
 {
 	struct watch_page *page = deadlines->page;
-	struct itimerspec spec = { 0 };
 
 	if (!page)
 		return;
@@ -68,12 +66,8 @@ void deadline_begin(struct deadlines *deadlines, uint32_t request, uint32_t call
 	/* In order with the next line: either this sees when the timer fires, or its owner the
 	 * call. */
 	atomic_store(&page->slot.state, ++deadlines->last_call << WATCH_CALL_SHIFT);
-	if (deadline_ns >= atomic_load(&page->armed_ns))
-		return;
-	page->armed_ns = deadline_ns;
-	spec.it_value.tv_sec = (time_t)(deadline_ns / 1000000000u);
-	spec.it_value.tv_nsec = (long)(deadline_ns % 1000000000u);
-	timerfd_settime(deadlines->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+	if (deadline_ns < atomic_load(&page->armed_ns))
+		watch_arm(page, deadlines->timer_fd, deadline_ns);
 }
 
 bool deadline_passed(const struct deadlines *deadlines)

@@ -20,7 +20,9 @@
 #define AGENT_WATCH_PAGE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/timerfd.h>
 
 /* Sent to a thread whose call has passed its deadline: one that nothing else is known to use. */
 #define DEADLINE_SIGNAL  60
@@ -59,5 +61,17 @@ struct watch_page {
 	_Atomic uint64_t armed_ns;
 	struct watch_slot slot;
 };
+
+/* Has the timer fire at this time, instead of when it would have; WATCH_NEVER: it has fired. */
+static inline void watch_arm(struct watch_page *page, int timer_fd, uint64_t at)
+{
+	struct itimerspec spec = {
+		.it_value = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) },
+	};
+
+	page->armed_ns = at;
+	if (at != WATCH_NEVER)
+		timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
 
 #endif

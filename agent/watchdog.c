@@ -42,18 +42,6 @@ void watchdog_reset(struct watchdog *watchdog)
 	watchdog->claimed = 0;
 }
 
-static void arm(struct watchdog *watchdog, uint64_t at)
-{
-	struct itimerspec spec = { 0 };
-
-	watchdog->page->armed_ns = at;
-	if (at == WATCH_NEVER)
-		return;
-	spec.it_value.tv_sec = (time_t)(at / 1000000000u);
-	spec.it_value.tv_nsec = (long)(at % 1000000000u);
-	timerfd_settime(watchdog->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-}
-
 /* A file of the thread's; "" where it cannot be read. The thread itself would see its reading. */
 static void read_file(const struct watchdog *watchdog, pid_t server, pid_t tid, const char *name,
 		      char *text, size_t size)
@@ -151,7 +139,7 @@ bool watchdog_look(struct watchdog *watchdog, pid_t server, char *reason, size_t
 			reason[strcspn(reason, "\n")] = '\0';
 			return true;
 		}
-		arm(watchdog, next);
+		watch_arm(page, watchdog->timer_fd, next);
 		/* A call that began meanwhile may have seen the timer armed for later. */
 	} while (is_pending(&page->slot) && page->slot.deadline_ns < next);
 	return false;
