@@ -5,7 +5,8 @@ import json
 import os
 import re
 
-from common import BUILDS, JOBS, SANITIZERS, Failure, build, must, run
+from common import (BUILDS, JOBS, SANITIZERS, Failure, build, build_aside, must, run,
+                    run_aside)
 
 
 def count_output(test, protocols):
@@ -43,10 +44,13 @@ def count_output(test, protocols):
     return passed, failed, reasons
 
 
-def suite(part, name, build_name, with_output=False, one_by_one=False, slow_down=1,
+def suite(part, name, build_name, with_output=False, one_by_one=False, aside=False, slow_down=1,
           environment=None):
-    """Runs a suite; one by one, each result is told at once and no two VMs share the machine."""
-    build(build_name)
+    """Runs a suite; one by one, each result is told at once and no two VMs share the machine.
+
+    Aside, it leaves the VMs of another suite what they need of the processors.
+    """
+    (build_aside if aside else build)(build_name)
     directory = BUILDS[build_name][0]
     tests = [test for test in json.loads(must(run("meson", "introspect", "--tests", directory)))
              if f"provium:{name}" in test["suite"]]
@@ -61,12 +65,12 @@ def suite(part, name, build_name, with_output=False, one_by_one=False, slow_down
         if os.path.exists(log):
             os.unlink(log)
         # One more than there are processors: tests wait for what they have started.
-        result = run("meson", "test", "-C", directory, "--no-rebuild", "--suite", name,
-                     "--num-processes", str(JOBS + 1),
-                     "--logbase", base, "--timeout-multiplier", str(slow_down),
-                     *(test["name"] for test in group),
-                     env={**os.environ, "CK_TIMEOUT_MULTIPLIER": str(slow_down),
-                          **(environment or {})})
+        result = (run_aside if aside else run)(
+            "meson", "test", "-C", directory, "--no-rebuild", "--suite", name,
+            "--num-processes", str(JOBS + 1),
+            "--logbase", base, "--timeout-multiplier", str(slow_down),
+            *(test["name"] for test in group),
+            env={**os.environ, "CK_TIMEOUT_MULTIPLIER": str(slow_down), **(environment or {})})
         results = []
         if os.path.exists(log):
             with open(log, encoding="utf-8") as file:
@@ -96,8 +100,8 @@ def suite_result(part, test, protocols, with_output):
 
 
 def unit(part):
-    # The sanitizers make programs slow; Check has limits of its own for each test.
-    suite(part, "unit", "clang", slow_down=4, environment=SANITIZERS)
+    # The sanitizers and the VMs beside make programs slow; Check has limits of its own for each test.
+    suite(part, "unit", "clang", aside=True, slow_down=8, environment=SANITIZERS)
 
 
 def static(part):
