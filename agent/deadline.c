@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -37,60 +38,111 @@ static void on_deadline(int number, siginfo_t *info, void *data)
 	CONTEXT_RESULT(context) = -EINTR;
 }
 
-void deadlines_init(struct deadlines *deadlines, struct watch_page *page, int timer_fd)
+static struct watch_slot *take_slot(struct watch_page *page)
+{
+	for (uint32_t i = 0; i < WATCH_SLOTS; i++) {
+		int32_t nobody = 0;
+		uint32_t used = page->slots_used;
+
+		if (page->slots[i].pid != 0 ||
+		    !atomic_compare_exchange_strong(&page->slots[i].pid, &nobody,
+						    (int32_t)getpid()))
+			continue;
+		while (used <= i && !atomic_compare_exchange_weak(&page->slots_used, &used, i + 1))
+			;
+		return &page->slots[i];
+	}
+	return NULL;
+}
+
+bool deadlines_init(struct deadlines *deadlines, struct watch_page *page, int timer_fd,
+		    uint64_t worker)
 {
 	struct sigaction action = { .sa_sigaction = on_deadline,
 				    .sa_flags = SA_SIGINFO | SA_RESTART };
-	sigset_t mask;
+	const uint64_t mask = UINT64_C(1) << (DEADLINE_SIGNAL - 1);
 
 	*deadlines = (struct deadlines){ .page = page, .timer_fd = timer_fd };
 	if (!page)
-		return;
+		return true;
+	deadlines->slot = take_slot(page);
+	if (!deadlines->slot)
+		return false;
+	deadlines->slot->tid = (int32_t)syscall(SYS_gettid);
+	deadlines->slot->worker = worker;
+	deadlines->slot->stop = 0;
 	sigaction(DEADLINE_SIGNAL, &action, NULL);
-	sigemptyset(&mask);
-	sigaddset(&mask, DEADLINE_SIGNAL);
-	sigprocmask(SIG_UNBLOCK, &mask, NULL);
-	page->slot.tid = (int32_t)getpid();
+	syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof(mask));
+	return true;
+}
+
+void deadlines_finish(struct deadlines *deadlines)
+{
+	if (deadlines->slot)
+		deadlines->slot->pid = 0;
+	deadlines->slot = NULL;
 }
 
 void deadline_begin(struct deadlines *deadlines, uint32_t request, uint32_t call,
 		    uint64_t deadline_ns)
 {
-	struct watch_page *page = deadlines->page;
+	struct watch_slot *slot = deadlines->slot;
+	uint64_t number;
 
-	if (!page)
+	if (!slot)
 		return;
-	atomic_store_explicit(&page->slot.request, request, memory_order_relaxed);
-	atomic_store_explicit(&page->slot.call, call, memory_order_relaxed);
-	atomic_store_explicit(&page->slot.deadline_ns, deadline_ns, memory_order_relaxed);
+	number = atomic_load_explicit(&slot->last_call, memory_order_relaxed) + 1;
+	atomic_store_explicit(&slot->last_call, number, memory_order_relaxed);
+	atomic_store_explicit(&slot->request, request, memory_order_relaxed);
+	atomic_store_explicit(&slot->call, call, memory_order_relaxed);
+	atomic_store_explicit(&slot->deadline_ns, deadline_ns, memory_order_relaxed);
 	/* In order with the next line: either this sees when the timer fires, or its owner the
 	 * call. */
-	atomic_store(&page->slot.state, ++deadlines->last_call << WATCH_CALL_SHIFT);
-	if (deadline_ns < atomic_load(&page->armed_ns))
-		watch_arm(page, deadlines->timer_fd, deadline_ns);
+	atomic_store(&slot->state, number << WATCH_CALL_SHIFT);
+	if (deadline_ns < atomic_load(&deadlines->page->armed_ns))
+		watch_arm(deadlines->page, deadlines->timer_fd, deadline_ns);
+}
+
+bool deadline_stopped(const struct deadlines *deadlines)
+{
+	return deadlines->slot && deadlines->slot->stop;
 }
 
 bool deadline_passed(const struct deadlines *deadlines)
 {
-	return deadlines->page &&
-	       (atomic_load_explicit(&deadlines->page->slot.state, memory_order_relaxed) &
-		WATCH_CLAIMED);
+	return deadlines->slot &&
+	       (deadlines->slot->stop ||
+		(atomic_load_explicit(&deadlines->slot->state, memory_order_relaxed) &
+		 WATCH_CLAIMED));
 }
 
 bool deadline_end(struct deadlines *deadlines)
 {
-	struct watch_slot *slot;
+	struct watch_slot *slot = deadlines->slot;
 	uint64_t state;
 
-	if (!deadlines->page)
+	if (!slot)
 		return false;
-	slot = &deadlines->page->slot;
 	state = atomic_exchange(&slot->state, 0);
 	if (!(state & WATCH_CLAIMED))
 		return false;
 	/* It comes at the end of a system call, this one's or the next. */
-	while ((state & WATCH_SIGNALLING) && slot->signalled != deadlines->last_call)
+	while ((state & WATCH_SIGNALLING) && slot->signalled != state >> WATCH_CALL_SHIFT)
 		sched_yield();
 	sched_yield();
 	return true;
+}
+
+const struct watch_diagnosis *deadline_diagnosis(const struct deadlines *deadlines)
+{
+	return &deadlines->page->diagnoses[deadlines->slot - deadlines->page->slots];
+}
+
+void deadline_stop(struct watch_page *page, struct watch_slot *slot, int timer_fd)
+{
+	/* In this order: a call that begins meanwhile sees the first, or has its deadline set
+	 * before the second. */
+	slot->stop = 1;
+	slot->deadline_ns = 1;
+	watch_arm(page, timer_fd, 1);
 }

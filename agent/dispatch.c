@@ -19,9 +19,19 @@ static bool is_served(const struct loop *loop, uint32_t code)
 {
 	const struct message_rule *rule = rule_of(code);
 
-	/* A guest that is not ours to end. */
-	if (code == CODE(SHUTDOWN) && !loop->config->power)
-		return false;
+	switch (code) {
+	case CODE(SHUTDOWN):
+		/* A guest that is not ours to end. */
+		if (!loop->config->power)
+			return false;
+		break;
+	case CODE(SPAWN_WORKER):
+	case CODE(WORKER_LIST):
+	case CODE(WORKER_KILL):
+		if (!loop->workers)
+			return false;
+		break;
+	}
 	return rule && rule->handler;
 }
 

@@ -5,6 +5,8 @@
 #ifndef AGENT_FDS_H
 #define AGENT_FDS_H
 
+#include <stddef.h>
+
 #define OWN_FD_MIN 512
 
 /*
@@ -13,5 +15,11 @@
  * it is. errno survives.
  */
 int fd_raise(int fd);
+
+/*
+ * Closes all own fds but these: for a process that was forked with those of its parent's loops. A
+ * negative one is none.
+ */
+void fds_close_others(const int *keep, size_t count);
 
 #endif

@@ -20,7 +20,9 @@ static int listen_at(const struct sockaddr *address, socklen_t size)
 	cleanup_close int fd =
 		fd_raise(socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 
-	if (fd < 0 || bind(fd, address, size) < 0 || listen(fd, BACKLOG) < 0)
+	/* Of a Unix socket the mode of its file (net/unix/af_unix.c, unix_bind). */
+	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, address, size) < 0 ||
+	    listen(fd, BACKLOG) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
@@ -39,16 +41,11 @@ int listen_vsock(uint32_t port)
 int listen_unix(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	mode_t mask;
-	int fd;
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	memcpy(address.sun_path, path, strlen(path));
-	mask = umask(0177);
-	fd = listen_at((const struct sockaddr *)&address, sizeof(address));
-	umask(mask);
-	return fd;
+	return listen_at((const struct sockaddr *)&address, sizeof(address));
 }

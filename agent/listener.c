@@ -17,6 +17,7 @@
 #include "agent/os.h"
 #include "agent/server.h"
 #include "agent/session.h"
+#include "common/cleanup.h"
 
 /* Connections accepted before others have their turn. */
 #define ACCEPT_ROUNDS 16
@@ -27,12 +28,27 @@
  */
 #define ACCEPT_RETRY  0.1
 
+/* Seconds for which a worker waits for its connection. */
+#define WORKER_WAIT   30.
+
 struct listener {
 	struct loop *loop;
 	int fd;
 	ev_io readable;
 	ev_timer retry;
+	/* A worker's time is up. */
+	ev_timer alone;
 };
+
+static void end(struct listener *listener)
+{
+	struct loop *loop = listener->loop;
+
+	ev_io_stop(loop->ev, &listener->readable);
+	ev_timer_stop(loop->ev, &listener->retry);
+	ev_timer_stop(loop->ev, &listener->alone);
+	loop->listening = false;
+}
 
 /*
  * The agent gives root to whoever is connected, so only the host is: the kernel says the peer's
@@ -74,7 +90,14 @@ static bool accept_one(struct listener *listener)
 		return true;
 	}
 	session_start(listener->loop, fd_raise(fd));
-	return true;
+	if (listener->loop->config->role == SERVER_MAIN)
+		return true;
+	/* Whoever else waits is refused. */
+	end(listener);
+	listener->fd = close_fd(listener->fd);
+	if (listener->loop->config->listener == LISTENER_UNIX)
+		unlink(listener->loop->config->listen_path);
+	return false;
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
@@ -95,6 +118,13 @@ static void on_retry(struct ev_loop *ev, ev_timer *watcher, int events)
 	ev_io_start(ev, &listener->readable);
 }
 
+static void on_alone(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+	(void)ev;
+	(void)events;
+	end(watcher->data);
+}
+
 struct listener *listener_start(struct loop *loop)
 {
 	struct listener *listener = malloc(sizeof(*listener));
@@ -111,6 +141,11 @@ struct listener *listener_start(struct loop *loop)
 	ev_io_init(&listener->readable, on_readable, listener->fd, EV_READ);
 	listener->readable.data = listener;
 	ev_io_start(loop->ev, &listener->readable);
+	ev_timer_init(&listener->alone, on_alone, WORKER_WAIT, 0.);
+	listener->alone.data = listener;
+	if (loop->config->role != SERVER_MAIN)
+		ev_timer_start(loop->ev, &listener->alone);
+	loop->listening = true;
 	return listener;
 }
 
@@ -118,7 +153,8 @@ void listener_stop(struct listener *listener)
 {
 	if (!listener)
 		return;
-	ev_io_stop(listener->loop->ev, &listener->readable);
-	ev_timer_stop(listener->loop->ev, &listener->retry);
+	end(listener);
+	if (listener->loop->config->role != SERVER_MAIN)
+		close_fd(listener->fd);
 	free(listener);
 }

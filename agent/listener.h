@@ -5,7 +5,10 @@
 struct listener;
 struct loop;
 
-/* Accepts on the listening socket of the loop's config. NULL: no memory. */
+/*
+ * Accepts on the listening socket of the loop's config; of a worker's it takes one connection, and
+ * ends when it has it or 30 s have passed: loop->listening says so. NULL: no memory.
+ */
 struct listener *listener_start(struct loop *loop);
 
 /* NULL is nothing. */

@@ -72,6 +72,11 @@ void log_to_kmsg(int fd, bool devkmsg_on)
 	set_output(fd, true, devkmsg_on ? (struct rate)OPEN_RATE : (struct rate)KMSG_RATE);
 }
 
+int log_fd(void)
+{
+	return log_state.fd;
+}
+
 void log_to_stderr(void)
 {
 	set_output(STDERR_FILENO, false, (struct rate)OPEN_RATE);

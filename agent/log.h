@@ -23,6 +23,9 @@ enum log_level {
  */
 void log_to_kmsg(int fd, bool devkmsg_on);
 
+/* Where the log goes: what a process that is forked has to keep. */
+int log_fd(void);
+
 /* To standard error: the state at the start. */
 void log_to_stderr(void);
 

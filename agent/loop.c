@@ -69,6 +69,7 @@ int loop_init(struct loop *loop, const struct server_config *config)
 {
 	*loop = (struct loop){ .config = config, .null_fd = -1, .devpts_fd = -1 };
 	list_init(&loop->connections);
+	list_init(&loop->sessions);
 	list_init(&loop->unsettled);
 	list_init(&loop->tasks);
 	list_init(&loop->children);

@@ -21,6 +21,7 @@
 struct cgroups;
 struct ev_loop;
 struct server_config;
+struct workers;
 
 /*
  * A step of something longer that must not keep others waiting; run once in each pass while it is
@@ -60,6 +61,8 @@ struct loop {
 	/* Links struct connection: all. */
 	struct list connections;
 	unsigned int connection_count;
+	/* Links struct session. */
+	struct list sessions;
 	/* Links struct connection: those with something to send, or to be destroyed. */
 	struct list unsettled;
 	/* Links struct task. */
@@ -77,6 +80,8 @@ struct loop {
 	struct counters counters;
 	/* Of the system calls that this thread makes. */
 	struct deadlines deadlines;
+	/* NULL: this loop makes none (op_worker.c). */
+	struct workers *workers;
 	/* Read by commands without standard input where /dev/null is missing. */
 	int null_fd;
 	/* A devpts that is mounted nowhere; -1: not needed so far. */
@@ -86,6 +91,8 @@ struct loop {
 	/* The stack of a new process until it executes its program. */
 	void *spawn_stack;
 	char oom_score_adj[12];
+	/* Connections are still let in. */
+	bool listening;
 	/* No new pass is wanted. */
 	bool stopped;
 	/* A SHUTDOWN's connection has ended: the power may go. */

@@ -139,7 +139,8 @@ static int listen_at(const char *address, struct server_config *config)
 		config->listen_fd = listen_vsock(port);
 	} else if (strncmp(address, "unix:", 5) == 0) {
 		config->listener = LISTENER_UNIX;
-		config->listen_fd = listen_unix(address + 5);
+		config->listen_path = address + 5;
+		config->listen_fd = listen_unix(config->listen_path);
 	} else {
 		log_error("--listen %s: neither vsock:PORT nor unix:PATH", address);
 		return EXIT_USAGE;
@@ -184,7 +185,7 @@ static int run_by_hand(const struct arguments *arguments, struct server_config *
 		status = EXIT_FAILURE;
 	}
 	if (config->listener == LISTENER_UNIX)
-		unlink(arguments->listen + 5);
+		unlink(config->listen_path);
 	return status;
 }
 
@@ -208,6 +209,7 @@ int main(int argc, char **argv)
 		.connection_fd = -1,
 		.stop_fd = -1,
 		.life_fd = -1,
+		.agent_life_fd = -1,
 		.proc_fd = -1,
 		.dev_fd = -1,
 	};

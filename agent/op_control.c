@@ -15,6 +15,7 @@
 #include "agent/rules.h"
 #include "agent/server.h"
 #include "agent/session.h"
+#include "agent/shared.h"
 #include "agent/text.h"
 #include "agent/turn.h"
 #include "common/cleanup.h"
@@ -99,6 +100,8 @@ void op_info(struct session *session, uint32_t id, const Provium__V1__Message *r
 	info.commands_running = loop->command_count;
 	info.commands_started = loop->counters.commands_started;
 	info.jobs = loop->jobs.count;
+	if (loop->config->shared)
+		info.workers = worker_count(&loop->config->shared->workers);
 	info.restarts = loop->config->restarts;
 	info.queued_bytes = connections_queued(loop);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO_RESULT;

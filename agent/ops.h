@@ -60,6 +60,11 @@ HANDLER(op_syscall);
 HANDLER(op_ioctl);
 HANDLER(op_read_memory);
 
+/* op_worker.c */
+HANDLER(op_spawn_worker);
+HANDLER(op_worker_list);
+HANDLER(op_worker_kill);
+
 #undef HANDLER
 
 #endif

@@ -2,6 +2,7 @@
  * The calls of a program, made by this thread, one after the other, with nothing between them but
  * what prepares the next: its credentials, fds and signals are the point of the test.
  */
+#include <errno.h>
 #include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,21 +211,21 @@ static uint64_t deadline_of(const struct program *program, const Provium__V1__Ca
 }
 
 /* Without memory only that it was interrupted is lost, not that it failed. */
-static void note_interruption(struct program *program, const struct deadlines *deadlines,
-			      uint32_t call)
+static void note_interruption(struct program *program, uint32_t call,
+			      const struct watch_diagnosis *diagnosis)
 {
 	size_t count = program->n_interruptions;
 	struct program_interruption *grown =
 		realloc(program->interruptions, (count + 1) * sizeof(*program->interruptions));
-	struct watch_diagnosis *diagnosis = NULL;
+	struct watch_diagnosis *copy = NULL;
 
 	if (!grown)
 		return;
-	if (count < PROGRAM_MAX_DIAGNOSES)
-		diagnosis = malloc(sizeof(*diagnosis));
-	if (diagnosis)
-		*diagnosis = deadlines->page->slot.diagnosis;
-	grown[count] = (struct program_interruption){ call, diagnosis };
+	if (diagnosis && count < PROGRAM_MAX_DIAGNOSES)
+		copy = malloc(sizeof(*copy));
+	if (copy)
+		*copy = *diagnosis;
+	grown[count] = (struct program_interruption){ call, copy };
 	program->interruptions = grown;
 	program->n_interruptions++;
 }
@@ -240,7 +241,8 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 							: program->request->stop_on_error;
 	bool fork = is_fork(number);
 	uint64_t args[6], start;
-	int64_t result = 0;
+	int64_t result = -EINTR;
+	bool passed;
 
 	resolve(program, cursor, args);
 	program->refused_call = cursor->call;
@@ -249,14 +251,16 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 		return false;
 	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option));
 	start = raw_ns();
-	while (repeat-- > 0) {
+	while (repeat-- > 0 && !deadline_passed(deadlines)) {
 		result = fork ? make_fork(number, args) : arch_call(number, args);
-		if ((stop && is_error(result)) || deadline_passed(deadlines))
+		if (stop && is_error(result))
 			break;
 	}
 	program->now_ns = raw_ns();
-	if (deadline_end(deadlines))
-		note_interruption(program, deadlines, cursor->call);
+	passed = deadline_end(deadlines);
+	if (passed || deadline_stopped(deadlines))
+		note_interruption(program, cursor->call,
+				  passed ? deadline_diagnosis(deadlines) : NULL);
 	program->durations[cursor->call] = program->now_ns - start;
 	program->results[cursor->call] = result;
 	program->made++;
@@ -272,7 +276,9 @@ bool program_run(struct program *program, struct deadlines *deadlines, uint32_t 
 		return false;
 	program->now_ns = raw_ns();
 	program->ahead_ns = monotonic_ns() - program->now_ns;
-	for (; cursor.call < program->request->n_numbers && !program->stopped; cursor.call++)
+	for (; cursor.call < program->request->n_numbers && !program->stopped &&
+	       !deadline_stopped(deadlines);
+	     cursor.call++)
 		if (!make_call(program, &cursor, deadlines, id))
 			return false;
 	return true;

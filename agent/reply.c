@@ -86,6 +86,8 @@ void reply_ready(struct session *session, uint32_t id)
 		text_make_utf8(reason, false);
 		ready.restart_reason = reason;
 	}
+	ready.has_role = config->role != SERVER_MAIN;
+	ready.role = (Provium__V1__Role)config->role;
 	if (config->init_error_path) {
 		init_error.path.data = (uint8_t *)config->init_error_path;
 		init_error.path.len = strlen(config->init_error_path);

@@ -303,6 +303,18 @@ static const struct field_rule read_memory_fields[] = {
 	      MAX_OFFSET),
 };
 
+static const struct field_rule spawn_worker_fields[] = {
+	FIELD(Provium__V1__SpawnWorker, kind, FIELD_ENUM, 0,
+	      PROVIUM__V1__SPAWN_WORKER__KIND__THREAD),
+	FIELD(Provium__V1__SpawnWorker, uid, FIELD_U32, 0, MAX_ID),
+	FIELD(Provium__V1__SpawnWorker, gid, FIELD_U32, 0, MAX_ID),
+	FIELD_OBJECT(Provium__V1__SpawnWorker, groups, 0, &groups_set),
+};
+
+static const struct field_rule worker_kill_fields[] = {
+	FIELD(Provium__V1__WorkerKill, worker, FIELD_U64, FIELD_REQUIRED, 0),
+};
+
 #define FIELDS(array) .fields = FIELD_SET(array)
 #define CODE(name)    PROVIUM__V1__MESSAGE__BODY_##name
 
@@ -320,7 +332,8 @@ static const struct message_rule rules[] = {
 			     .cancellable = true },
 	[CODE(JOB_KILL)] = { "JOB_KILL", op_job_kill, FIELDS(job_kill_fields), .lasts = true,
 			     .cancellable = true },
-	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER" },
+	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER", op_spawn_worker, FIELDS(spawn_worker_fields),
+				 .in_turn = true, .lasts = true },
 	[CODE(PING)] = { "PING", op_ping, FIELDS(ping_fields) },
 	[CODE(AUTH)] = { "AUTH" },
 	[CODE(INFO)] = { "INFO", op_info },
@@ -350,8 +363,9 @@ static const struct message_rule rules[] = {
 			 .cancellable = true },
 	[CODE(READ_MEMORY)] = { "READ_MEMORY", op_read_memory, FIELDS(read_memory_fields),
 				.in_turn = true, .lasts = true, .cancellable = true },
-	[CODE(WORKER_LIST)] = { "WORKER_LIST" },
-	[CODE(WORKER_KILL)] = { "WORKER_KILL" },
+	[CODE(WORKER_LIST)] = { "WORKER_LIST", op_worker_list },
+	[CODE(WORKER_KILL)] = { "WORKER_KILL", op_worker_kill, FIELDS(worker_kill_fields),
+				.lasts = true, .cancellable = true },
 	[CODE(CLOCK_GET)] = { "CLOCK_GET" },
 	[CODE(CLOCK_SET)] = { "CLOCK_SET" },
 	[CODE(RESEED)] = { "RESEED" },

@@ -13,7 +13,9 @@
 #include "agent/listener.h"
 #include "agent/log.h"
 #include "agent/loop.h"
+#include "agent/op_worker.h"
 #include "agent/session.h"
+#include "agent/shared.h"
 #include "agent/stream.h"
 #include "common/cleanup.h"
 
@@ -42,7 +44,7 @@ static bool is_wanted(const struct loop *loop)
 {
 	if (loop->stopped)
 		return false;
-	return loop->config->listen_fd >= 0 || loop->connection_count > 0;
+	return loop->listening || loop->connection_count > 0;
 }
 
 /* Ends all connections and jobs, and waits until every command that they have left is reaped. */
@@ -71,7 +73,12 @@ int server_run(const struct server_config *config)
 		close_fd(config->connection_fd);
 		return error;
 	}
-	deadlines_init(&loop.deadlines, config->watch_page, config->watch_timer_fd);
+	if (!deadlines_init(&loop.deadlines, config->shared ? &config->shared->watch : NULL,
+			    config->watch_timer_fd, config->worker) ||
+	    !workers_start(&loop)) {
+		loop_finish(&loop);
+		return -ENOMEM;
+	}
 	ev_io_init(&stop, on_stop, config->stop_fd, EV_READ);
 	stop.data = &loop;
 	if (config->stop_fd >= 0)
@@ -95,6 +102,8 @@ int server_run(const struct server_config *config)
 	listener_stop(listener);
 	end_all(&loop);
 	ev_io_stop(loop.ev, &stop);
+	workers_stop(&loop);
+	deadlines_finish(&loop.deadlines);
 	loop_finish(&loop);
 	return error;
 }

@@ -11,13 +11,20 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-struct watch_page;
+struct shared;
 
 enum listener_kind {
 	/* AF_VSOCK: only peers with the host's CID are let in. */
 	LISTENER_VSOCK,
 	/* AF_UNIX: whoever may open the socket. */
 	LISTENER_UNIX,
+};
+
+/* As in READY. */
+enum server_role {
+	SERVER_MAIN,
+	SERVER_FORK_WORKER,
+	SERVER_THREAD_WORKER,
 };
 
 /*
@@ -28,6 +35,8 @@ struct server_config {
 	/* Listening already. */
 	int listen_fd;
 	enum listener_kind listener;
+	/* Where, with LISTENER_UNIX. That of a worker has its port behind it: PATH_PORT. */
+	const char *listen_path;
 
 	/*
 	 * Served without a listener, for tests: a connected stream socket, owned by the server from
@@ -39,12 +48,24 @@ struct server_config {
 	/* The server ends when this becomes readable or its other end is closed. */
 	int stop_fd;
 
-	/* The end that the supervisor watches; only kept open. */
+	/* The end that the supervisor watches a server by; only kept open. */
 	int life_fd;
 
-	/* Shared with a supervisor that watches system calls; NULL: none has a deadline. */
-	struct watch_page *watch_page;
+	/*
+	 * Shared with a supervisor that watches system calls and workers. NULL: no call has a
+	 * deadline, and there can be no workers; the fds are then of no interest.
+	 */
+	struct shared *shared;
+	/* Armed for the next deadline. */
 	int watch_timer_fd;
+	/* An eventfd: a worker has ended. */
+	int worker_event_fd;
+	/* Its other end is closed when the supervisor is gone. */
+	int agent_life_fd;
+
+	enum server_role role;
+	/* Of a worker: its number. It serves one connection, and waits for it for 30 s. */
+	uint64_t worker;
 
 	/* A procfs that is mounted nowhere. -1: /proc is used. */
 	int proc_fd;

@@ -7,6 +7,7 @@
 #include "agent/connection.h"
 #include "agent/dispatch.h"
 #include "agent/log.h"
+#include "agent/op_worker.h"
 #include "agent/reply.h"
 #include "agent/turn.h"
 
@@ -58,6 +59,7 @@ static void on_closed(void *owner)
 	session_abandon_requests(session);
 	if (session->shutting_down)
 		session->loop->power_due = true;
+	list_remove(&session->link);
 	free(session);
 }
 
@@ -87,7 +89,9 @@ void session_start(struct loop *loop, int fd)
 		free(session);
 		return;
 	}
+	list_append(&loop->sessions, &session->link);
 	reply_ready(session, 0);
+	workers_tell(loop);
 }
 
 void request_begin(struct request *request, struct session *session, uint32_t id, uint32_t code,

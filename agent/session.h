@@ -43,6 +43,8 @@ struct request {
 };
 
 struct session {
+	/* Among those of the loop. */
+	struct list link;
 	struct loop *loop;
 	struct connection *connection;
 	/* Links struct request: those in flight, but for waiting ones. */

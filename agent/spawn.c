@@ -12,7 +12,9 @@
  * - its fd table and working directory are its own (no CLONE_FILES, no CLONE_FS).
  *
  * Memory that is shared also shares whether it may be dumped, which a change of credentials takes
- * away: we give it back to ourselves when the child has its own.
+ * away: we give it back to ourselves when the child has its own. An agent that has lost it to a
+ * test (or a worker, by its user) lends it to the child for oom_score_adj, which nobody else may
+ * write.
  *
  * A failure is told through the shared memory, with the step that failed.
  */
@@ -102,6 +104,8 @@ IN_CHILD static bool restore_oom_score(const struct loop *loop)
 
 	if (!config->restore_oom_score_adj)
 		return true;
+	/* proc(5): "/proc/pid", owner and dumpable. */
+	prctl(PR_SET_DUMPABLE, 1);
 	if (config->proc_fd >= 0)
 		fd = openat(config->proc_fd, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	else
@@ -208,8 +212,8 @@ IN_CHILD static bool add_nice(int nice)
  * The system calls, not the functions: those change each thread of the agent (POSIX wants it).
  * Groups first, since who has changed the user may not change them any more.
  */
-IN_CHILD static bool set_credentials(const struct spawn_attributes *attributes,
-				     enum spawn_step *step)
+IN_CHILD bool spawn_set_credentials(const struct spawn_attributes *attributes,
+				    enum spawn_step *step)
 {
 	*step = SPAWN_GROUPS;
 	if (attributes->has_groups &&
@@ -268,7 +272,7 @@ IN_CHILD static void prepare_and_execute(const struct child_start *start)
 	result->step = SPAWN_NICE;
 	if (attributes->nice != 0 && !add_nice(attributes->nice))
 		return;
-	if (!set_credentials(attributes, &result->step))
+	if (!spawn_set_credentials(attributes, &result->step))
 		return;
 	result->step = SPAWN_PDEATHSIG;
 	if (!die_with_parent(start))
@@ -319,8 +323,8 @@ bool spawn(const struct loop *loop, const struct spawn_request *request,
 	if (result->pid < 0)
 		result->error = errno;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old_signals, NULL, KERNEL_SIGSET_SIZE);
-	if (dumpable == 1)
-		prctl(PR_SET_DUMPABLE, 1);
+	/* 2 cannot be set, and is 0 but for who may read a core. */
+	prctl(PR_SET_DUMPABLE, dumpable == 1);
 
 	if (result->error == 0)
 		return true;

@@ -89,6 +89,12 @@ struct spawn_result {
 };
 
 /*
+ * The calling thread takes them on, and no other (POSIX would have all of them). False and errno;
+ * *step says where.
+ */
+bool spawn_set_credentials(const struct spawn_attributes *attributes, enum spawn_step *step);
+
+/*
  * Starts a program as leader of a new session and group, with default signal dispositions, an empty
  * signal mask and three fds. Returns when it runs; false where it could not be started, and there
  * is nothing to reap. The new process is killed when the calling thread ends.

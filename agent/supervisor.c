@@ -16,8 +16,8 @@
  * forked from here must not share an epoll set, and there is nothing to multiplex. Without a death
  * nothing wakes up.
  *
- * The supervisor is also the reaper of processes that the server made its siblings (clone(2),
- * CLONE_PARENT).
+ * The supervisor is also the parent of fork workers, which the server makes its siblings (clone(2),
+ * CLONE_PARENT) so that they outlive it, and the reaper of what a test has made in this way.
  */
 #include "agent/supervisor.h"
 
@@ -27,6 +27,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -34,6 +36,7 @@
 
 #include "agent/fds.h"
 #include "agent/log.h"
+#include "agent/shared.h"
 #include "agent/watchdog.h"
 #include "common/cleanup.h"
 #include "common/util.h"
@@ -67,7 +70,10 @@ struct supervisor {
 	/* Our end of the server's stop_fd: closed, it stops. */
 	int stop_fd;
 
+	struct shared *shared;
 	struct watchdog watchdog;
+	/* The end of which all workers hold the other: they end with us. */
+	int workers_fd;
 
 	/* monotonic_ns() */
 	uint64_t start_at;
@@ -85,6 +91,7 @@ static void run_server(struct supervisor *supervisor, int life_fd, int stop_fd)
 	close_fd(supervisor->signal_fd);
 	close_fd(supervisor->life_fd);
 	close_fd(supervisor->stop_fd);
+	close_fd(supervisor->workers_fd);
 	/* A terminal's signals are for the supervisor. */
 	if (supervisor->stoppable)
 		setsid();
@@ -168,8 +175,14 @@ static void forget_server(struct supervisor *supervisor)
 	supervisor->life_fd = close_fd(supervisor->life_fd);
 	supervisor->stop_fd = close_fd(supervisor->stop_fd);
 	supervisor->config->restarts++;
-	watchdog_reset(&supervisor->watchdog);
 	schedule_start(supervisor);
+}
+
+static void tell_server(const struct supervisor *supervisor)
+{
+	const uint64_t one = 1;
+
+	(void)!write(supervisor->config->worker_event_fd, &one, sizeof(one));
 }
 
 static void reap_children(struct supervisor *supervisor)
@@ -177,12 +190,15 @@ static void reap_children(struct supervisor *supervisor)
 	siginfo_t info = { 0 };
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
+		watchdog_forget(&supervisor->watchdog, info.si_pid);
+		if (worker_table_reaped(&supervisor->shared->workers, info.si_pid, info.si_code,
+					info.si_status))
+			tell_server(supervisor);
 		if (info.si_pid == supervisor->server) {
 			describe_exit(supervisor, &info);
 			forget_server(supervisor);
-		} else {
-			log_debug("reaped process %d, not a server", (int)info.si_pid);
 		}
+		log_debug("reaped process %d", (int)info.si_pid);
 		info.si_pid = 0;
 	}
 }
@@ -229,6 +245,26 @@ static void look_for_stop(struct supervisor *supervisor)
 	snprintf(supervisor->reason, sizeof(supervisor->reason), "it was stopped by signal %d (%s)",
 		 info.si_status, strsignal(info.si_status));
 	kill_server(supervisor);
+}
+
+/*
+ * A call of a server's or worker's does not return. A thread is left alone, with its worker: only
+ * the whole process can be killed, and the others in it are well.
+ */
+static void on_stuck(void *user, pid_t process, uint64_t worker, const char *reason)
+{
+	struct supervisor *supervisor = user;
+	struct worker_entry *entry = worker_find(&supervisor->shared->workers, worker);
+
+	if (worker != 0 && entry) {
+		log_warn("worker %llu: %s", (unsigned long long)worker, reason);
+		worker_note(entry, reason);
+		if (!entry->thread)
+			kill(process, SIGKILL);
+	} else if (process == supervisor->server) {
+		snprintf(supervisor->reason, sizeof(supervisor->reason), "%s", reason);
+		kill_server(supervisor);
+	}
 }
 
 static void stop_server(struct supervisor *supervisor)
@@ -285,6 +321,23 @@ static int take_signals(struct supervisor *supervisor)
 	return supervisor->signal_fd < 0 ? -1 : 0;
 }
 
+/* What all our processes share. False and errno. */
+static bool prepare(struct supervisor *supervisor)
+{
+	struct server_config *config = supervisor->config;
+
+	supervisor->shared = mmap(NULL, sizeof(*supervisor->shared), PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (supervisor->shared == MAP_FAILED ||
+	    !watchdog_init(&supervisor->watchdog, &supervisor->shared->watch, config->proc_fd) ||
+	    make_pipe(&config->agent_life_fd, &supervisor->workers_fd) < 0)
+		return false;
+	config->shared = supervisor->shared;
+	config->watch_timer_fd = supervisor->watchdog.timer_fd;
+	config->worker_event_fd = fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return config->worker_event_fd >= 0;
+}
+
 int supervisor_run(struct server_config *config, bool stoppable)
 {
 	struct supervisor supervisor = {
@@ -293,13 +346,12 @@ int supervisor_run(struct server_config *config, bool stoppable)
 		.pidfd = -1,
 		.life_fd = -1,
 		.stop_fd = -1,
+		.workers_fd = -1,
 	};
 	bool stop = false;
 
-	if (take_signals(&supervisor) < 0 || !watchdog_init(&supervisor.watchdog, config->proc_fd))
+	if (take_signals(&supervisor) < 0 || !prepare(&supervisor))
 		return -1;
-	config->watch_page = supervisor.watchdog.page;
-	config->watch_timer_fd = supervisor.watchdog.timer_fd;
 	while (!stop) {
 		int timeout = poll_timeout(&supervisor);
 
@@ -320,12 +372,11 @@ int supervisor_run(struct server_config *config, bool stoppable)
 		look_for_stop(&supervisor);
 		if (supervisor.server != 0 && fds[2].revents)
 			server_let_go(&supervisor);
-		if (supervisor.server != 0 && fds[3].revents &&
-		    watchdog_look(&supervisor.watchdog, supervisor.server, supervisor.reason,
-				  sizeof(supervisor.reason)))
-			kill_server(&supervisor);
+		if (fds[3].revents)
+			watchdog_look(&supervisor.watchdog, on_stuck, &supervisor);
 	}
 	stop_server(&supervisor);
 	close_fd(supervisor.signal_fd);
+	close_fd(supervisor.workers_fd);
 	return 0;
 }

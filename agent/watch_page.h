@@ -1,20 +1,21 @@
 /*
- * The page that supervisor and server share: which system call a thread of the server is making,
- *and when its time is up. The server writes with plain stores, a system call costs none more for
- *it.
+ * The memory that supervisor and server share about system calls: which call each thread of the
+ * agent is making, and when its time is up. A thread writes with plain stores, a system call costs
+ * none more for it.
  *
- * A call has a number, which is never used again. `state` is that number, shifted, and flags; each
- * side changes it with one atomic operation, so that a call that ends and a deadline that passes at
- * the same moment agree on which came first:
+ * A thread that makes calls has a slot: the server's own, each worker's, each program's that runs
+ *in the background. A call has a number, which its slot never uses again. `state` is that number,
+ * shifted, and flags; each side changes it with one atomic operation, so that a call that ends and
+ *a deadline that passes at the same moment agree on which came first:
  *
- *	server        0 -> call                 it is about to be made
+ *	thread        0 -> call                 it is about to be made
  *	supervisor    call -> call|CLAIMED      its time is up; what it does is looked at
  *	supervisor    ... <-> ...|SIGNALLING    a signal is being sent
- *	server        ... -> 0                  it has returned
+ *	thread        ... -> 0                  it has returned
  *
- * A server that finds SIGNALLING there waits for the signal, or its next call would get it. Of what
- * a test's calls may have written over none is trusted: the worst is a thread of the server's own
- * that gets a signal, or a server that is killed.
+ * A thread that finds SIGNALLING there waits for the signal, or its next call would get it. Of what
+ * a test's calls may have written over none is trusted: the worst is a thread of the agent's own
+ * that gets a signal, or a server or worker that is killed.
  */
 #ifndef AGENT_WATCH_PAGE_H
 #define AGENT_WATCH_PAGE_H
@@ -42,36 +43,56 @@ struct watch_diagnosis {
 };
 
 struct watch_slot {
+	/* The process whose thread has it; 0: nobody has. */
+	_Atomic int32_t pid;
+	_Atomic int32_t tid;
+	/* The worker's number; 0: the end of this thread is the end of the process's service. */
+	_Atomic uint64_t worker;
 	_Atomic uint64_t state;
-	/* The last call whose signal has been sent. */
+	/* The last call that was made, and the last whose signal has been sent. */
+	_Atomic uint64_t last_call;
 	_Atomic uint64_t signalled;
 	/* CLOCK_MONOTONIC nanoseconds; WATCH_NEVER: it has all the time. */
 	_Atomic uint64_t deadline_ns;
-	/* The thread, the request that it serves, and which of its calls this is. */
-	_Atomic int32_t tid;
+	/* The thread is to make no more calls. */
+	_Atomic uint32_t stop;
+	/* The request that the thread serves, and which of its calls this is. */
 	_Atomic uint32_t request;
 	_Atomic uint32_t call;
-	/* Written by the supervisor between CLAIMED and SIGNALLING, read when the call has
-	 * returned. */
-	struct watch_diagnosis diagnosis;
 };
+
+#define WATCH_SLOTS 512u
 
 struct watch_page {
-	/* When the timer that both have will fire; WATCH_NEVER: it is not armed. */
+	/* When the timer that all have will fire; WATCH_NEVER: it is not armed. */
 	_Atomic uint64_t armed_ns;
-	struct watch_slot slot;
+	/* None from here on has ever been taken. */
+	_Atomic uint32_t slots_used;
+	struct watch_slot slots[WATCH_SLOTS];
+	/* Of the slots: written by the supervisor between CLAIMED and SIGNALLING, read when the
+	 * call has returned. Apart, since what is never touched takes no memory. */
+	struct watch_diagnosis diagnoses[WATCH_SLOTS];
 };
 
-/* Has the timer fire at this time, instead of when it would have; WATCH_NEVER: it has fired. */
+/* Has the timer fire at this time, if it would not have before. */
 static inline void watch_arm(struct watch_page *page, int timer_fd, uint64_t at)
 {
-	struct itimerspec spec = {
-		.it_value = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) },
-	};
+	uint64_t armed = page->armed_ns;
 
-	page->armed_ns = at;
-	if (at != WATCH_NEVER)
+	while (at < armed && !atomic_compare_exchange_weak(&page->armed_ns, &armed, at))
+		;
+	if (at >= armed)
+		return;
+	/* Threads may set the timer at the same time; the last one sets what counts. */
+	do {
+		struct itimerspec spec = {
+			.it_value = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) },
+		};
+
 		timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+		armed = at;
+		at = page->armed_ns;
+	} while (at != armed && at != WATCH_NEVER);
 }
 
 #endif

@@ -4,13 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/fds.h"
-#include "agent/watch_page.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
@@ -20,38 +19,52 @@
 #define SIGNAL_EACH   (50 * MS)
 #define GIVE_UP_AFTER (1000 * MS)
 
-bool watchdog_init(struct watchdog *watchdog, int proc_fd)
+bool watchdog_init(struct watchdog *watchdog, struct watch_page *page, int proc_fd)
 {
+	watchdog->page = page;
 	watchdog->proc_fd = proc_fd;
+	page->armed_ns = WATCH_NEVER;
 	watchdog->timer_fd = fd_raise(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-	watchdog->page = mmap(NULL, sizeof(*watchdog->page), PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (watchdog->timer_fd < 0 || watchdog->page == MAP_FAILED)
-		return false;
-	watchdog_reset(watchdog);
-	return true;
+	return watchdog->timer_fd >= 0;
 }
 
-void watchdog_reset(struct watchdog *watchdog)
+/* What a test has written over it does not lead beyond the table. */
+static uint32_t slots_used(const struct watchdog *watchdog)
 {
-	struct itimerspec never = { 0 };
+	return MIN(watchdog->page->slots_used, WATCH_SLOTS);
+}
 
-	timerfd_settime(watchdog->timer_fd, 0, &never, NULL);
-	memset(watchdog->page, 0, sizeof(*watchdog->page));
-	watchdog->page->armed_ns = WATCH_NEVER;
-	watchdog->claimed = 0;
+void watchdog_forget(struct watchdog *watchdog, pid_t process)
+{
+	for (uint32_t i = 0; i < slots_used(watchdog); i++) {
+		struct watch_slot *slot = &watchdog->page->slots[i];
+
+		if (slot->pid != process)
+			continue;
+		slot->state = 0;
+		slot->pid = 0;
+	}
+}
+
+/* A process of the agent's is a child of this one: server and workers alike. */
+static bool is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return pid > 0 &&
+	       waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
 /* A file of the thread's; "" where it cannot be read. The thread itself would see its reading. */
-static void read_file(const struct watchdog *watchdog, pid_t server, pid_t tid, const char *name,
-		      char *text, size_t size)
+static void read_file(const struct watchdog *watchdog, const struct watch_slot *slot,
+		      const char *name, char *text, size_t size)
 {
 	cleanup_close int fd = -1;
 	char path[64];
 	ssize_t count = 0;
 
 	snprintf(path, sizeof(path), "%s%d/task/%d/%s", watchdog->proc_fd < 0 ? "/proc/" : "",
-		 server, tid, name);
+		 slot->pid, slot->tid, name);
 	fd = openat(watchdog->proc_fd < 0 ? AT_FDCWD : watchdog->proc_fd, path,
 		    O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
@@ -59,88 +72,87 @@ static void read_file(const struct watchdog *watchdog, pid_t server, pid_t tid, 
 	text[MAX(count, 0)] = '\0';
 }
 
-static void diagnose(const struct watchdog *watchdog, pid_t server)
+static struct watch_diagnosis *diagnose(const struct watchdog *watchdog, uint32_t index)
 {
-	struct watch_slot *slot = &watchdog->page->slot;
-	struct watch_diagnosis *diagnosis = &slot->diagnosis;
+	const struct watch_slot *slot = &watchdog->page->slots[index];
+	struct watch_diagnosis *diagnosis = &watchdog->page->diagnoses[index];
 
-#define READ(name) \
-	read_file(watchdog, server, slot->tid, #name, diagnosis->name, sizeof(diagnosis->name))
+#define READ(name) read_file(watchdog, slot, #name, diagnosis->name, sizeof(diagnosis->name))
 	READ(syscall);
 	READ(wchan);
 	READ(stack);
 	READ(status);
 #undef READ
+	return diagnosis;
 }
 
 /* Unless the call has returned meanwhile. */
-static void send_signal(struct watchdog *watchdog, pid_t server, uint64_t state)
+static void send_signal(struct watch_slot *slot, uint64_t state)
 {
-	struct watch_slot *slot = &watchdog->page->slot;
 	uint64_t signalling = state | WATCH_SIGNALLING;
 
 	if (!atomic_compare_exchange_strong(&slot->state, &state, signalling))
 		return;
-	syscall(SYS_tgkill, server, slot->tid, DEADLINE_SIGNAL);
+	syscall(SYS_tgkill, slot->pid, slot->tid, DEADLINE_SIGNAL);
 	slot->signalled = state >> WATCH_CALL_SHIFT;
 	atomic_compare_exchange_strong(&slot->state, &signalling, state);
 }
 
-/*
- * When to look again, or WATCH_NEVER. 0: the thread must be given up.
- */
-static uint64_t look_at_call(struct watchdog *watchdog, pid_t server)
+static void give_up(struct watchdog *watchdog, uint32_t index, watchdog_stuck_fn stuck, void *user)
 {
-	struct watch_slot *slot = &watchdog->page->slot;
+	const struct watch_slot *slot = &watchdog->page->slots[index];
+	const struct watch_diagnosis *diagnosis = diagnose(watchdog, index);
+	char reason[192];
+
+	snprintf(reason, sizeof(reason),
+		 "call %u of request %u did not end at its deadline (wchan %s, syscall %.60s)",
+		 slot->call, slot->request, diagnosis->wchan, diagnosis->syscall);
+	reason[strcspn(reason, "\n")] = '\0';
+	watchdog->claimed[index].given_up = true;
+	stuck(user, slot->pid, slot->worker, reason);
+}
+
+/* When to look again, or WATCH_NEVER. */
+static uint64_t look_at_slot(struct watchdog *watchdog, uint32_t index, watchdog_stuck_fn stuck,
+			     void *user)
+{
+	struct watch_slot *slot = &watchdog->page->slots[index];
 	uint64_t state = slot->state, deadline = slot->deadline_ns, now = monotonic_ns();
+	bool claimed = state & WATCH_CLAIMED;
 
 	if (state == 0 || deadline == WATCH_NEVER)
 		return WATCH_NEVER;
+	if (claimed && watchdog->claimed[index].given_up)
+		return WATCH_NEVER;
 	if (now < deadline)
 		return deadline;
-	if (!(state & WATCH_CLAIMED)) {
+	if (!is_child(slot->pid))
+		return WATCH_NEVER;
+	if (!claimed) {
 		if (!atomic_compare_exchange_strong(&slot->state, &state, state | WATCH_CLAIMED))
 			return now;
 		state |= WATCH_CLAIMED;
-		watchdog->claimed = state;
-		watchdog->claimed_ns = now;
-		diagnose(watchdog, server);
-	} else if (state == watchdog->claimed && now - watchdog->claimed_ns >= GIVE_UP_AFTER) {
-		return 0;
+		watchdog->claimed[index].call = state >> WATCH_CALL_SHIFT;
+		watchdog->claimed[index].since_ns = now;
+		watchdog->claimed[index].given_up = false;
+		diagnose(watchdog, index);
+	} else if (now - watchdog->claimed[index].since_ns >= GIVE_UP_AFTER) {
+		give_up(watchdog, index, stuck, user);
+		return WATCH_NEVER;
 	}
-	send_signal(watchdog, server, state);
+	send_signal(slot, state);
 	return now + SIGNAL_EACH;
 }
 
-/* A call is being made whose time is not up, as far as is known. */
-static bool is_pending(const struct watch_slot *slot)
+void watchdog_look(struct watchdog *watchdog, watchdog_stuck_fn stuck, void *user)
 {
-	uint64_t state = slot->state;
-
-	return state != 0 && !(state & WATCH_CLAIMED);
-}
-
-bool watchdog_look(struct watchdog *watchdog, pid_t server, char *reason, size_t size)
-{
-	struct watch_page *page = watchdog->page;
-	uint64_t next, expirations;
+	uint64_t next = WATCH_NEVER, expirations;
 
 	if (read(watchdog->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
-		return false;
-	do {
-		next = look_at_call(watchdog, server);
-		if (next == 0) {
-			diagnose(watchdog, server);
-			snprintf(reason, size,
-				 "call %u of request %u did not end at its deadline (wchan %s, "
-				 "syscall %.60s)",
-				 page->slot.call, page->slot.request, page->slot.diagnosis.wchan,
-				 page->slot.diagnosis.syscall);
-			reason[strcspn(reason, "\n")] = '\0';
-			return true;
-		}
-		watch_arm(page, watchdog->timer_fd, next);
-		/* A call that began meanwhile may have seen the timer armed for later. */
-	} while (is_pending(&page->slot) && page->slot.deadline_ns < next);
-	return false;
+		return;
+	/* A call that begins from here on arms the timer itself. */
+	watchdog->page->armed_ns = WATCH_NEVER;
+	for (uint32_t i = 0; i < slots_used(watchdog); i++)
+		next = MIN(next, look_at_slot(watchdog, i, stuck, user));
+	watch_arm(watchdog->page, watchdog->timer_fd, next);
 }

@@ -7,29 +7,36 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct watch_page;
+#include "agent/watch_page.h"
 
 struct watchdog {
 	struct watch_page *page;
-	/* Readable when it is time to look. Shared with the server, which arms it, too. */
+	/* Readable when it is time to look. Shared with the threads, which arm it, too. */
 	int timer_fd;
 	/* -1: /proc. */
 	int proc_fd;
-	/* The call that was claimed last, and when (CLOCK_MONOTONIC). */
-	uint64_t claimed;
-	uint64_t claimed_ns;
+	/* Of each slot: the call that was claimed last, when (CLOCK_MONOTONIC), and whether it has
+	 * been given up. */
+	struct {
+		uint64_t call;
+		uint64_t since_ns;
+		bool given_up;
+	} claimed[WATCH_SLOTS];
 };
 
-/* Makes page and timer. False and errno. */
-bool watchdog_init(struct watchdog *watchdog, int proc_fd);
+/* Makes the timer. False and errno. */
+bool watchdog_init(struct watchdog *watchdog, struct watch_page *page, int proc_fd);
 
-/* A server is gone, and whatever call it was in. */
-void watchdog_reset(struct watchdog *watchdog);
+/* A process is gone, and whatever calls its threads were in. */
+void watchdog_forget(struct watchdog *watchdog, pid_t process);
 
 /*
- * The timer has fired. True: a call of this server has not returned although it was told to, and
- * reason says which; the server cannot go on.
+ * A call has not returned although it was told to; reason says which. worker: the number of the
+ * worker whose thread it is, 0: the process's own.
  */
-bool watchdog_look(struct watchdog *watchdog, pid_t server, char *reason, size_t size);
+typedef void (*watchdog_stuck_fn)(void *user, pid_t process, uint64_t worker, const char *reason);
+
+/* The timer has fired. stuck is called once for a call. */
+void watchdog_look(struct watchdog *watchdog, watchdog_stuck_fn stuck, void *user);
 
 #endif

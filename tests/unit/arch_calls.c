@@ -97,7 +97,7 @@ static void interruptions(void)
 	char byte;
 	int fds[2];
 
-	deadlines_init(&deadlines, &page, -1);
+	check(deadlines_init(&deadlines, &page, -1, 0), "there is a slot", errno);
 	make_pipe(fds);
 	/* The kernel would make this one again. */
 	signal_in_50_ms();

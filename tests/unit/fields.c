@@ -31,6 +31,8 @@ static const struct fields_agent *agent;
 static const struct {
 	int body;
 	const char *text;
+	/* Served where there is a supervisor alone. */
+	bool supervised;
 } bases[] = {
 	{ BODY(EXEC), "argv:'true'" },
 	{ BODY(WRITE_FILE), "path:'$F'" },
@@ -64,6 +66,9 @@ static const struct {
 	{ BODY(SYSCALL), "numbers:39" },
 	{ BODY(IOCTL), "fd:-1 command:0" },
 	{ BODY(READ_MEMORY), "address:0 length:1" },
+	{ BODY(SPAWN_WORKER), "", true },
+	{ BODY(WORKER_LIST), "", true },
+	{ BODY(WORKER_KILL), "worker:999", true },
 };
 
 const size_t fields_requests = ARRAY_SIZE(bases);
@@ -415,6 +420,8 @@ unsigned int fields_try(const struct fields_agent *tried, size_t request)
 	int body = bases[request].body;
 	struct target target = { 0 };
 
+	if (bases[request].supervised && !tried->supervised)
+		return 0;
 	agent = tried;
 	return walk(body, bases[request].text, schema_of(body), &target);
 }

@@ -24,6 +24,8 @@ struct fields_agent {
 	 */
 	void (*make_files)(void);
 	const char *directory;
+	/* It can make workers. */
+	bool supervised;
 };
 
 /* The requests, by a number each. */

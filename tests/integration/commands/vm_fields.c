@@ -66,6 +66,7 @@ START_TEST(each_field)
 		.connect = connect_agent,
 		.make_files = make_files,
 		.directory = DIRECTORY,
+		.supervised = true,
 	};
 	struct provium_vm_options options = machine_options();
 	struct provium_connection *again;

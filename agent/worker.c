@@ -1,0 +1,250 @@
+#include "agent/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include "agent/fds.h"
+#include "agent/listen.h"
+#include "agent/log.h"
+#include "agent/loop.h"
+#include "agent/server.h"
+#include "agent/shared.h"
+#include "common/cleanup.h"
+#include "common/util.h"
+
+/* Room for more than unix(7) takes. */
+#define UNIX_PATH_SIZE 128
+
+/* All that a worker needs of its server, which may be gone before it. */
+struct worker {
+	struct server_config config;
+	struct worker_entry *entry;
+	struct spawn_attributes attributes;
+	int report_fd;
+	/* Of a Unix socket: what it is bound to, and is to be removed. */
+	char path[UNIX_PATH_SIZE];
+	gid_t groups[];
+};
+
+static struct worker *make_worker(const struct loop *loop, struct worker_entry *entry,
+				  const struct spawn_attributes *attributes)
+{
+	size_t groups_size = attributes->group_count * sizeof(gid_t);
+	struct worker *worker = malloc(sizeof(*worker) + groups_size);
+
+	if (!worker)
+		return NULL;
+	*worker = (struct worker){
+		.config = *loop->config,
+		.entry = entry,
+		.attributes = *attributes,
+		.report_fd = -1,
+	};
+	if (groups_size > 0)
+		memcpy(worker->groups, attributes->groups, groups_size);
+	worker->attributes.groups = worker->groups;
+	worker->config.role = entry->thread ? SERVER_THREAD_WORKER : SERVER_FORK_WORKER;
+	worker->config.worker = entry->number;
+	worker->config.listen_fd = worker->config.connection_fd = -1;
+	worker->config.stop_fd = entry->thread ? entry->stop_fd : worker->config.agent_life_fd;
+	/* The machine is not for a worker to end. */
+	worker->config.power = NULL;
+	worker->config.restarts = 0;
+	worker->config.restart_reason = NULL;
+	return worker;
+}
+
+/* What is too long is refused when it is bound to. */
+static void unix_path(char path[UNIX_PATH_SIZE], const struct server_config *config, uint32_t port)
+{
+	snprintf(path, UNIX_PATH_SIZE, "%s_%u", config->listen_path, port);
+}
+
+/* A port that is free; of a Unix socket the worker's number. */
+static int open_listener(struct worker *worker)
+{
+	struct sockaddr_vm address = { 0 };
+	socklen_t size = sizeof(address);
+	int fd;
+
+	if (worker->config.listener == LISTENER_UNIX) {
+		worker->entry->port = (uint32_t)worker->entry->number;
+		unix_path(worker->path, &worker->config, worker->entry->port);
+		worker->config.listen_path = worker->path;
+		return listen_unix(worker->path);
+	}
+	fd = listen_vsock(VMADDR_PORT_ANY);
+	if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		fd = close_fd(fd);
+	worker->entry->port = address.svm_port;
+	return fd;
+}
+
+static void report(struct worker *worker, int error, const char *failed)
+{
+	struct worker_report report = { .error = error };
+
+	snprintf(report.failed, sizeof(report.failed), "%s", failed);
+	/* The server may be gone, or may not care any more. */
+	(void)!write(worker->report_fd, &report, sizeof(report));
+	worker->report_fd = close_fd(worker->report_fd);
+}
+
+/* The whole life of a worker, in its own process or thread. Frees it. */
+static void serve(struct worker *worker)
+{
+	struct worker_entry *entry = worker->entry;
+	enum spawn_step step;
+	int error = 0;
+
+	entry->pid = getpid();
+	entry->tid = (pid_t)syscall(SYS_gettid);
+	worker->config.listen_fd = open_listener(worker);
+	if (worker->config.listen_fd < 0) {
+		report(worker, errno, "listen");
+	} else if (!spawn_set_credentials(&worker->attributes, &step)) {
+		report(worker, errno, spawn_step_name(step));
+	} else {
+		entry->served = true;
+		entry->state = WORKER_RUNNING;
+		report(worker, 0, "");
+		error = server_run(&worker->config);
+		if (error < 0)
+			worker_note(entry, strerror(-error));
+	}
+	if (worker->path[0])
+		unlink(worker->path);
+	free(worker);
+}
+
+static void *run_thread(void *argument)
+{
+	struct worker *worker = argument;
+	struct worker_entry *entry = worker->entry;
+	int event_fd = worker->config.worker_event_fd;
+	const uint64_t one = 1;
+
+	serve(worker);
+	worker_end(entry, CLD_EXITED, 0, "");
+	(void)!write(event_fd, &one, sizeof(one));
+	return NULL;
+}
+
+static bool start_thread(struct worker *worker)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, run_thread, worker);
+	if (errno != 0)
+		return false;
+	pthread_detach(thread);
+	return true;
+}
+
+/* In the child: what belongs to the server's loops is let go, and what is left is a server anew. */
+static void run_process(struct worker *worker)
+{
+	const struct server_config *config = &worker->config;
+	const int keep[] = {
+		worker->report_fd, config->watch_timer_fd, config->agent_life_fd,
+		config->proc_fd,   config->dev_fd,         log_fd(),
+	};
+
+	fds_close_others(keep, ARRAY_SIZE(keep));
+	serve(worker);
+	_exit(0);
+}
+
+/*
+ * The system call, since the C library's fork() makes no siblings. What that would have put right
+ * in the child are its books of threads, which is the one that has forked.
+ */
+static bool start_process(struct worker *worker)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
+
+	if (pid == 0)
+		run_process(worker);
+	if (pid > 0)
+		worker->entry->pid = (int32_t)pid;
+	return pid > 0;
+}
+
+int worker_start(const struct loop *loop, struct worker_entry *entry,
+		 const struct spawn_attributes *attributes, const char **failed)
+{
+	struct worker *worker = NULL;
+	cleanup_close int read_end = -1;
+	int ends[2];
+	bool started = false;
+
+	*failed = "eventfd";
+	if (entry->thread)
+		entry->stop_fd = fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (!entry->thread || entry->stop_fd >= 0)
+		worker = make_worker(loop, entry, attributes);
+	*failed = "pipe";
+	if (worker && pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+		read_end = fd_raise(ends[0]);
+		worker->report_fd = fd_raise(ends[1]);
+		*failed = entry->thread ? "pthread_create" : "clone";
+		started = entry->thread ? start_thread(worker) : start_process(worker);
+		/* The worker's, by now. */
+		if (!entry->thread || !started)
+			close_fd(worker->report_fd);
+	}
+	if (!started || !entry->thread)
+		free(worker);
+	if (!started)
+		worker_free(loop, entry);
+	return started ? steal_fd(&read_end) : -1;
+}
+
+void worker_free(const struct loop *loop, struct worker_entry *entry)
+{
+	char path[UNIX_PATH_SIZE];
+
+	/* One that was killed has left it. */
+	if (loop->config->listener == LISTENER_UNIX) {
+		unix_path(path, loop->config, entry->port);
+		unlink(path);
+	}
+	entry->stop_fd = close_fd(entry->stop_fd);
+	entry->state = WORKER_FREE;
+}
+
+/* The slot of a thread's calls. */
+static struct watch_slot *slot_of(struct watch_page *page, const struct worker_entry *entry)
+{
+	for (uint32_t i = 0; i < MIN(page->slots_used, WATCH_SLOTS); i++)
+		if (page->slots[i].worker == entry->number && page->slots[i].pid == entry->pid)
+			return &page->slots[i];
+	return NULL;
+}
+
+bool worker_kill(const struct loop *loop, const struct worker_entry *entry)
+{
+	const struct server_config *config = loop->config;
+	const uint64_t one = 1;
+	struct watch_slot *slot;
+
+	if (!entry->thread)
+		return kill(entry->pid, SIGKILL) == 0;
+	(void)!write(entry->stop_fd, &one, sizeof(one));
+	slot = slot_of(&config->shared->watch, entry);
+	if (slot)
+		deadline_stop(&config->shared->watch, slot, config->watch_timer_fd);
+	return true;
+}
