@@ -1039,5 +1039,6 @@ void provium_vm_free(struct provium_vm *vm);
 #endif
 
 #include "provium_program.h"
+#include "provium_worker.h"
 
 #endif

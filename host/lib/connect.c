@@ -25,5 +25,6 @@ int provium_connect(const char *address, int timeout_ms, struct provium_connecti
 		error_prefix(error, "%s", address);
 		return -1;
 	}
+	connection_set_address(*connection, &parsed);
 	return 0;
 }

@@ -383,6 +383,12 @@ int connection_open(int fd, const struct wait_limits *limits,
 	return 0;
 }
 
+void connection_set_address(struct provium_connection *connection, const struct address *address)
+{
+	connection->has_address = true;
+	connection->address = *address;
+}
+
 void connection_set_monitor(struct provium_connection *connection,
 			    const struct connection_monitor *monitor)
 {

@@ -23,6 +23,7 @@
 
 #include "common/list.h"
 #include "host/include/provium.h"
+#include "host/lib/address.h"
 #include "host/lib/error.h"
 #include "host/lib/wait.h"
 #include "proto/codec.h"
@@ -66,6 +67,10 @@ struct provium_connection {
 	struct list requests[CONNECTION_BUCKETS];
 	uint32_t last_id;
 
+	/* How it came, if that is known: for others that lead to the same guest. */
+	bool has_address;
+	struct address address;
+
 	int cancel_fd;
 	struct connection_monitor monitor;
 	bool has_monitor;
@@ -103,6 +108,9 @@ int connection_open(int fd, const struct wait_limits *limits,
  */
 void connection_set_monitor(struct provium_connection *connection,
 			    const struct connection_monitor *monitor);
+
+/* It was reached there. */
+void connection_set_address(struct provium_connection *connection, const struct address *address);
 
 /* Whether the agent serves the request with this code. */
 bool connection_serves(const struct provium_connection *connection, unsigned int code);

@@ -51,7 +51,10 @@ int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
 		return -1;
 	if (address_connect(&address, &limits, &fd, error) < 0)
 		return -1;
-	return connection_open(fd, &limits, connection, error);
+	if (connection_open(fd, &limits, connection, error) < 0)
+		return -1;
+	connection_set_address(*connection, &address);
+	return 0;
 }
 
 enum provium_accel provium_vm_accel(const struct provium_vm *vm)

@@ -385,8 +385,10 @@ static int connect_agent(struct boot *boot)
 		int fd;
 
 		if (address_connect(&vm->address, &limits, &fd, &error) == 0 &&
-		    connection_open(fd, &limits, &vm->connection, &error) == 0)
+		    connection_open(fd, &limits, &vm->connection, &error) == 0) {
+			connection_set_address(vm->connection, &vm->address);
 			return 0;
+		}
 		if (!worth_retrying(&error) || nap(&limits, pause_ms, &error) < 0)
 			break;
 		pause_ms = MIN(pause_ms * 2, RETRY_MAX_MS);
