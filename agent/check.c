@@ -142,12 +142,6 @@ static bool check_value(const ProtobufCMessage *message, const struct field_rule
 	}
 }
 
-/* One that is there and says what its absence would say, too. */
-static bool is_default(const ProtobufCMessage *message, const struct field_rule *rule)
-{
-	return (rule->flags & FIELD_DEFAULT_0) && number(message, rule) == 0;
-}
-
 static bool check_one_of(const struct field_rule *rules, unsigned int count, unsigned int present,
 			 struct check_failure *failure)
 {
@@ -193,9 +187,6 @@ bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
 		}
 		if (!check_value(message, rule, failure))
 			return false;
-		if ((rule->flags & FIELD_UNSERVED) && !is_default(message, rule))
-			return check_fail(failure, ERROR_UNSUPPORTED,
-					  "%s: is not served by this agent", rule->name);
 	}
 	if (alternatives > 0 && chosen != 1)
 		return check_one_of(rules, count, chosen, failure);

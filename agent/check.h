@@ -38,10 +38,6 @@ enum {
 	FIELD_NO_NUL = 1 << 2,
 	/* Must not be empty; of a number that has a greatest: not 0. */
 	FIELD_NOT_EMPTY = 1 << 3,
-	/* Not served yet: must not be there. */
-	FIELD_UNSERVED = 1 << 4,
-	/* 0 is what its absence means: it may be there unserved. */
-	FIELD_DEFAULT_0 = 1 << 5,
 };
 
 /* Names within, not pointed to: most are shorter than a pointer and its text. */

@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -377,6 +378,22 @@ static bool send_some(struct connection *connection)
 	if (connection->state == CONNECTION_CLOSING)
 		ev_timer_again(connection->loop->ev, &connection->linger);
 	return (size_t)count == offered;
+}
+
+int connection_push(struct connection *connection, int wait_ms)
+{
+	struct pollfd writable = { .fd = connection->fd, .events = POLLOUT };
+	uint64_t start = monotonic_ns();
+	int left_ms = wait_ms;
+
+	while (connection->queue.bytes > 0 && connection->state != CONNECTION_DEAD) {
+		if (send_some(connection))
+			continue;
+		left_ms = wait_ms - (int)((monotonic_ns() - start) / 1000000);
+		if (left_ms <= 0 || poll(&writable, 1, left_ms) <= 0)
+			return 0;
+	}
+	return left_ms;
 }
 
 static void flush(struct connection *connection)

@@ -61,6 +61,12 @@ void connection_send_buffer(struct connection *connection, struct buffer *buffer
 bool connection_congested(const struct connection *connection);
 
 /*
+ * Sends what is queued at once, and not at the end of the pass; waits at most so many milliseconds
+ * for a peer that does not read. Returns what is left of them.
+ */
+int connection_push(struct connection *connection, int wait_ms);
+
+/*
  * Closes in an orderly way: what is queued is sent, then our sending side is shut, then the peer's
  * end is waited for, so that it surely gets what was sent. linger_ms: how long each may take
  * without progress. Nothing is received or queued any more.

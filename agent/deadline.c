@@ -76,6 +76,11 @@ bool deadlines_init(struct deadlines *deadlines, struct watch_page *page, int ti
 	return true;
 }
 
+void deadlines_move_here(struct deadlines *deadlines)
+{
+	deadlines->slot->tid = (int32_t)syscall(SYS_gettid);
+}
+
 void deadlines_finish(struct deadlines *deadlines)
 {
 	if (deadlines->slot)

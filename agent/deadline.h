@@ -25,6 +25,9 @@ struct deadlines {
 bool deadlines_init(struct deadlines *deadlines, struct watch_page *page, int timer_fd,
 		    uint64_t worker);
 
+/* The calls are those of the calling thread, from now on. */
+void deadlines_move_here(struct deadlines *deadlines);
+
 /* Gives the slot back. */
 void deadlines_finish(struct deadlines *deadlines);
 

@@ -80,6 +80,8 @@ struct loop {
 	struct counters counters;
 	/* Of the system calls that this thread makes. */
 	struct deadlines deadlines;
+	/* Programs on threads of their own (background.c). */
+	unsigned int background_count;
 	/* NULL: this loop makes none (op_worker.c). */
 	struct workers *workers;
 	/* Read by commands without standard input where /dev/null is missing. */

@@ -46,6 +46,11 @@ struct program_interruption {
 	struct watch_diagnosis *diagnosis;
 };
 
+/* Told of each call before it is made. */
+struct program_trace {
+	void (*call)(struct program_trace *trace, uint32_t call);
+};
+
 struct program {
 	const Provium__V1__Syscall *request;
 	struct program_buffer *buffers;
@@ -61,6 +66,8 @@ struct program {
 	uint64_t ahead_ns;
 	/* A call that failed has ended it. */
 	bool stopped;
+	/* NULL: nobody is told. */
+	struct program_trace *trace;
 	/* Which call must not be made, and why. */
 	uint32_t refused_call;
 	const char *refused;

@@ -230,6 +230,13 @@ static void note_interruption(struct program *program, uint32_t call,
 	program->n_interruptions++;
 }
 
+/* Which takes its time. */
+static void tell(struct program *program, uint32_t call)
+{
+	program->trace->call(program->trace, call);
+	program->now_ns = raw_ns();
+}
+
 /* False: refused. */
 static bool make_call(struct program *program, struct cursor *cursor, struct deadlines *deadlines,
 		      uint32_t id)
@@ -249,6 +256,8 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 	program->refused = fork ? refusal(number, args) : NULL;
 	if (program->refused)
 		return false;
+	if (program->trace)
+		tell(program, cursor->call);
 	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option));
 	start = raw_ns();
 	while (repeat-- > 0 && !deadline_passed(deadlines)) {

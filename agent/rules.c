@@ -284,8 +284,8 @@ static const struct field_rule syscall_fields[] = {
 	FIELD_OBJECTS(SYSCALL, options, 0, &call_option_set),
 	FIELD(SYSCALL, deadline_ms, FIELD_U32, 0, 0),
 	FIELD(SYSCALL, stop_on_error, FIELD_BOOL, 0, 0),
-	FIELD(SYSCALL, background, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
-	FIELD(SYSCALL, trace, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD(SYSCALL, background, FIELD_BOOL, 0, 0),
+	FIELD(SYSCALL, trace, FIELD_BOOL, 0, 0),
 };
 
 static const struct field_rule ioctl_fields[] = {
@@ -294,7 +294,7 @@ static const struct field_rule ioctl_fields[] = {
 	FIELD_OBJECTS(IOCTL, buffers, 0, &buffer_set),
 	FIELD(IOCTL, arg, FIELD_U64, 0, 0),
 	FIELD(IOCTL, deadline_ms, FIELD_U32, 0, 0),
-	FIELD(IOCTL, background, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0, 0),
+	FIELD(IOCTL, background, FIELD_BOOL, 0, 0),
 };
 
 static const struct field_rule read_memory_fields[] = {
@@ -325,8 +325,10 @@ static const struct message_rule rules[] = {
 	[CODE(READ_FILE)] = { "READ_FILE", op_read_file, FIELDS(read_file_fields), .in_turn = true,
 			      .lasts = true, .cancellable = true },
 	[CODE(SHUTDOWN)] = { "SHUTDOWN", op_shutdown, FIELDS(shutdown_fields) },
-	[CODE(SYSCALL)] = { "SYSCALL", op_syscall, FIELDS(syscall_fields), .in_turn = true },
-	[CODE(IOCTL)] = { "IOCTL", op_ioctl, FIELDS(ioctl_fields), .in_turn = true },
+	[CODE(SYSCALL)] = { "SYSCALL", op_syscall, FIELDS(syscall_fields), .in_turn = true,
+			    .lasts = true, .cancellable = true },
+	[CODE(IOCTL)] = { "IOCTL", op_ioctl, FIELDS(ioctl_fields), .in_turn = true, .lasts = true,
+			  .cancellable = true },
 	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC", op_exec_async, FIELDS(exec_async_fields) },
 	[CODE(JOB_WAIT)] = { "JOB_WAIT", op_job_wait, FIELDS(job_wait_fields), .lasts = true,
 			     .cancellable = true },

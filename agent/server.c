@@ -53,7 +53,7 @@ static void end_all(struct loop *loop)
 	connections_abort(loop);
 	connections_settle(loop);
 	jobs_end(loop);
-	while (!list_empty(&loop->children))
+	while (!list_empty(&loop->children) || loop->background_count > 0)
 		loop_pass(loop);
 	streams_stop_draining(loop);
 	cgroups_finish(loop);

@@ -225,26 +225,22 @@ void worker_free(const struct loop *loop, struct worker_entry *entry)
 	entry->state = WORKER_FREE;
 }
 
-/* The slot of a thread's calls. */
-static struct watch_slot *slot_of(struct watch_page *page, const struct worker_entry *entry)
+/* Interrupts the calls of a thread, and of those that it has in the background. */
+static void stop_calls(struct watch_page *page, const struct worker_entry *entry, int timer_fd)
 {
 	for (uint32_t i = 0; i < MIN(page->slots_used, WATCH_SLOTS); i++)
 		if (page->slots[i].worker == entry->number && page->slots[i].pid == entry->pid)
-			return &page->slots[i];
-	return NULL;
+			deadline_stop(page, &page->slots[i], timer_fd);
 }
 
 bool worker_kill(const struct loop *loop, const struct worker_entry *entry)
 {
 	const struct server_config *config = loop->config;
 	const uint64_t one = 1;
-	struct watch_slot *slot;
 
 	if (!entry->thread)
 		return kill(entry->pid, SIGKILL) == 0;
 	(void)!write(entry->stop_fd, &one, sizeof(one));
-	slot = slot_of(&config->shared->watch, entry);
-	if (slot)
-		deadline_stop(&config->shared->watch, slot, config->watch_timer_fd);
+	stop_calls(&config->shared->watch, entry, config->watch_timer_fd);
 	return true;
 }

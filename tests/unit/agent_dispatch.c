@@ -110,7 +110,7 @@ static void compare_field(const ProtobufCFieldDescriptor *field, const struct fi
 			ck_assert_int_eq(values->values[i].value, (int)(first + i));
 		ck_assert_uint_eq(rule->max, first + values->n_values - 1);
 	}
-	if (field->type == PROTOBUF_C_TYPE_MESSAGE && !(rule->flags & FIELD_UNSERVED)) {
+	if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
 		ck_assert_msg(rule->set != NULL, "%s: nothing is checked within", field->name);
 		compare_set(field->name, field->descriptor, rule->set);
 	}
@@ -261,30 +261,6 @@ START_TEST(check_alternatives)
 }
 END_TEST
 
-START_TEST(check_unserved)
-{
-	static const struct field_rule rules[] = {
-		FIELD(Provium__V1__ReadFile, fd, FIELD_I32, FIELD_UNSERVED, 0),
-		FIELD(Provium__V1__ReadFile, sparse, FIELD_BOOL, FIELD_UNSERVED | FIELD_DEFAULT_0,
-		      0),
-	};
-	Provium__V1__ReadFile message = PROVIUM__V1__READ_FILE__INIT;
-
-	ck_assert(CHECK(message, rules));
-	message.has_sparse = true;
-	ck_assert(CHECK(message, rules));
-	message.sparse = true;
-	ck_assert(!CHECK(message, rules));
-	ck_assert_int_eq(failure.code, ERROR_UNSUPPORTED);
-	ck_assert_str_eq(failure.text, "sparse: is not served by this agent");
-	message.sparse = false;
-	/* 0 is an fd like any other. */
-	message.has_fd = true;
-	ck_assert(!CHECK(message, rules));
-	ck_assert_str_eq(failure.text, "fd: is not served by this agent");
-}
-END_TEST
-
 START_TEST(check_messages_within)
 {
 	static const struct field_rule gids[] = {
@@ -351,7 +327,6 @@ int main(void)
 	tcase_add_test(check, check_presence);
 	tcase_add_test(check, check_bytes);
 	tcase_add_test(check, check_alternatives);
-	tcase_add_test(check, check_unserved);
 	tcase_add_test(check, check_messages_within);
 	tcase_add_test(check, check_a_union);
 	suite_add_tcase(suite, check);
