@@ -1038,6 +1038,7 @@ void provium_vm_free(struct provium_vm *vm);
 }
 #endif
 
+#include "provium_names.h"
 #include "provium_program.h"
 #include "provium_worker.h"
 

@@ -12,9 +12,15 @@
  *			      provium_value(O_RDWR | O_CREAT), provium_value(0600));
  *	int text = provium_program_input(program, "text", 4);
  *	PROVIUM_CALL(program, SYS_write, provium_result_of(fd), provium_address(text),
- *provium_value(4)); PROVIUM_CALL(program, SYS_close, provium_result_of(fd)); if
- *(provium_program_run(connection, program, 5000, &error) == 0) printf("%lld\n", (long
- *long)provium_program_result(program, fd)); provium_program_free(program);
+ *		     provium_value(4));
+ *	PROVIUM_CALL(program, SYS_close, provium_result_of(fd));
+ *	if (provium_program_run(connection, program, 5000, &error) < 0 ||
+ *	    provium_program_check(program, &error) < 0)
+ *		fprintf(stderr, "%s\n", error.message);
+ *	provium_program_free(program);
+ *
+ * Numbers are those of the guest's architecture. SYS_openat is the host's; where the two may differ
+ * provium_syscall_number(provium_connection_agent(connection)->arch, "openat") has it.
  *
  * The functions that build cannot fail at the place: what was wrong (no memory, a number that does
  * not exist) is remembered, and provium_program_run tells it.
@@ -169,6 +175,17 @@ unsigned int provium_program_made(const struct provium_program *program);
 
 /* What the kernel returned: -errno on failure. 0 of a call that was not made. */
 int64_t provium_program_result(const struct provium_program *program, int call);
+
+/*
+ * Whether a call has succeeded: -1 where it has failed, with PROVIUM_GUEST, its errno, its name as
+ * the error's operation and "call 2: openat: ENOENT" as its message; one that was interrupted at
+ * its deadline is told with the place where it was. PROVIUM_INVALID: it was not made.
+ */
+int provium_program_check_call(const struct provium_program *program, int call,
+			       struct provium_error *error);
+
+/* The same of all calls that were made; the error is that of the first that has failed. */
+int provium_program_check(const struct provium_program *program, struct provium_error *error);
 
 /* How long it took (all its repetitions), CLOCK_MONOTONIC_RAW of the guest. */
 uint64_t provium_program_duration_ns(const struct provium_program *program, int call);

@@ -24,7 +24,8 @@ struct provium_program {
 	/* The first mistake in building it. */
 	struct provium_error mistake;
 
-	/* Of the last run. */
+	/* Of the last run; the guest's uname -m, whose numbers the calls have. */
+	char arch[sizeof(((struct agent_text *)0)->arch)];
 	unsigned int made;
 	int64_t *results;
 	uint64_t *durations;

@@ -1,5 +1,6 @@
 /* Running a program, and what it has told. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +181,7 @@ static int run(struct provium_connection *connection, struct provium_program *pr
 	program_forget_run(program);
 	if (program->mistake.code != PROVIUM_OK)
 		return error_copy(error, &program->mistake);
+	snprintf(program->arch, sizeof(program->arch), "%s", connection->agent_text.arch);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
 	message.syscall = &program->body;
 	result = request_call(connection, &run_request.request, &message, deadline, error);
@@ -318,4 +320,57 @@ provium_program_interrupted(const struct provium_program *program, int call)
 		if (call >= 0 && program->details[i].call == (uint32_t)call)
 			return &program->details[i].where;
 	return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* In words */
+
+/* What the kernel returns are -1 to -4095 where it has failed (syscall(2)). */
+static bool has_failed(int64_t result)
+{
+	return result < 0 && result >= -4095;
+}
+
+static void name_call(const struct provium_program *program, int call,
+		      char name[PROVIUM_OPERATION_SIZE])
+{
+	uint32_t number = program->body.numbers[call];
+	const char *known = provium_syscall_name(program->arch, number);
+
+	if (known)
+		snprintf(name, PROVIUM_OPERATION_SIZE, "%s", known);
+	else
+		snprintf(name, PROVIUM_OPERATION_SIZE, "system call %u", number);
+}
+
+int provium_program_check_call(const struct provium_program *program, int call,
+			       struct provium_error *error)
+{
+	const struct provium_interruption *where = provium_program_interrupted(program, call);
+	int64_t result = provium_program_result(program, call);
+	char name[PROVIUM_OPERATION_SIZE], number[32], place[64 + sizeof(" in ")] = "";
+	const char *text = provium_errno_name((int)-result);
+
+	if (call < 0 || (unsigned int)call >= program->made)
+		return error_set(error, PROVIUM_INVALID, 0, "call %d was not made", call);
+	if (!has_failed(result))
+		return 0;
+	name_call(program, call, name);
+	snprintf(number, sizeof(number), "errno %d", (int)-result);
+	/* The kernel's word for a thread that waits for nothing is 0 (proc_pid_wchan(5)). */
+	if (where && where->wchan[0] && strcmp(where->wchan, "0") != 0)
+		snprintf(place, sizeof(place), " in %s", where->wchan);
+	error_set(error, PROVIUM_GUEST, (int)-result, "call %d: %s: %s%s%s", call, name,
+		  text ? text : number, where ? ", interrupted at its deadline" : "", place);
+	if (error)
+		memcpy(error->operation, name, sizeof(name));
+	return -1;
+}
+
+int provium_program_check(const struct provium_program *program, struct provium_error *error)
+{
+	for (unsigned int i = 0; i < program->made; i++)
+		if (provium_program_check_call(program, (int)i, error) < 0)
+			return -1;
+	return 0;
 }

@@ -237,6 +237,37 @@ static void expect_refused(const char *text)
 	check_ok(provium_ping(connection, SOON, &error));
 }
 
+/* Which of them have failed, and how, in words. */
+START_TEST(test_check)
+{
+	int fine, missing, unknown, later;
+
+	fine = provium_program_call(program, SYS_getpid, NULL, 0);
+	program_run();
+	check_ok(provium_program_check(program, &error));
+	missing = call_open("/nonexistent/file", O_RDONLY);
+	unknown = provium_program_call(program, 9999, NULL, 0);
+	provium_program_stop_on_error_of(program, unknown);
+	later = provium_program_call(program, SYS_getpid, NULL, 0);
+	program_run();
+	ck_assert_int_eq(provium_program_check(program, &error), -1);
+	check_error(PROVIUM_GUEST, "call 1: openat: ENOENT");
+	ck_assert_int_eq(error.os_errno, ENOENT);
+	ck_assert_str_eq(error.operation, "openat");
+	check_ok(provium_program_check_call(program, fine, &error));
+	ck_assert_int_eq(provium_program_check_call(program, missing, NULL), -1);
+	ck_assert_int_eq(provium_program_check_call(program, unknown, &error), -1);
+	check_error(PROVIUM_GUEST, "call 2: system call 9999: ENOSYS");
+	ck_assert_str_eq(error.operation, "system call 9999");
+	for (int call = later; call < 10; call++) {
+		ck_assert_int_eq(provium_program_check_call(program, call, &error), -1);
+		check_error(PROVIUM_INVALID, "was not made");
+	}
+	ck_assert_int_eq(provium_program_check_call(program, -1, &error), -1);
+	check_error(PROVIUM_INVALID, "call -1 was not made");
+}
+END_TEST
+
 /* Nothing is done, although what comes first could be. */
 START_TEST(test_refused)
 {
@@ -566,6 +597,7 @@ static TCase *cases(void)
 	tcase_add_test(tcase, test_repeat_is_exact);
 	tcase_add_test(tcase, test_stop_on_error);
 	tcase_add_test(tcase, test_stop_on_any_error);
+	tcase_add_test(tcase, test_check);
 	tcase_add_loop_test(tcase, test_refused, 0, 4);
 	tcase_add_test(tcase, test_refused_late);
 	tcase_add_test(tcase, test_fork);

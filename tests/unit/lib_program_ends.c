@@ -118,6 +118,8 @@ START_TEST(test_deadline)
 		ck_assert_ptr_nonnull(strstr(where->syscall, "0x"));
 		ck_assert_str_ne(where->stack, "");
 	}
+	ck_assert_int_eq(provium_program_check(program, &error), -1);
+	check_error(PROVIUM_GUEST, ": EINTR, interrupted at its deadline");
 	ck_assert_ptr_null(provium_program_interrupted(program, before));
 	ck_assert_ptr_null(provium_program_interrupted(program, after));
 	/* The program goes on, in the same server. */
