@@ -153,6 +153,17 @@ static void start_server(struct supervisor *supervisor)
 	supervisor->pidfd = fd_raise((int)syscall(SYS_pidfd_open, pid, 0));
 }
 
+/* Appends to the reason which call was being made. */
+static void name_call(struct supervisor *supervisor)
+{
+	const struct watch_slot *slot = watchdog_calling(&supervisor->watchdog, supervisor->server);
+	size_t length = strlen(supervisor->reason);
+
+	if (slot)
+		snprintf(supervisor->reason + length, sizeof(supervisor->reason) - length,
+			 ", in call %u of request %u", slot->call, slot->request);
+}
+
 static void describe_exit(struct supervisor *supervisor, const siginfo_t *info)
 {
 	char *text = supervisor->reason;
@@ -164,6 +175,7 @@ static void describe_exit(struct supervisor *supervisor, const siginfo_t *info)
 		snprintf(text, size, "it was killed by signal %d (%s)%s", info->si_status,
 			 strsignal(info->si_status),
 			 info->si_code == CLD_DUMPED ? ", core dumped" : "");
+	name_call(supervisor);
 }
 
 /* reason says why. The process may still be there: then it is reaped one day as any other. */
@@ -190,7 +202,6 @@ static void reap_children(struct supervisor *supervisor)
 	siginfo_t info = { 0 };
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
-		watchdog_forget(&supervisor->watchdog, info.si_pid);
 		if (worker_table_reaped(&supervisor->shared->workers, info.si_pid, info.si_code,
 					info.si_status))
 			tell_server(supervisor);
@@ -198,6 +209,7 @@ static void reap_children(struct supervisor *supervisor)
 			describe_exit(supervisor, &info);
 			forget_server(supervisor);
 		}
+		watchdog_forget(&supervisor->watchdog, info.si_pid);
 		log_debug("reaped process %d", (int)info.si_pid);
 		info.si_pid = 0;
 	}
@@ -230,6 +242,7 @@ static void server_let_go(struct supervisor *supervisor)
 	}
 	snprintf(supervisor->reason, sizeof(supervisor->reason),
 		 "its file descriptors were closed under it (execve, close_range)");
+	name_call(supervisor);
 	kill_server(supervisor);
 }
 
@@ -244,6 +257,7 @@ static void look_for_stop(struct supervisor *supervisor)
 		return;
 	snprintf(supervisor->reason, sizeof(supervisor->reason), "it was stopped by signal %d (%s)",
 		 info.si_status, strsignal(info.si_status));
+	name_call(supervisor);
 	kill_server(supervisor);
 }
 

@@ -34,6 +34,17 @@ static uint32_t slots_used(const struct watchdog *watchdog)
 	return MIN(watchdog->page->slots_used, WATCH_SLOTS);
 }
 
+const struct watch_slot *watchdog_calling(const struct watchdog *watchdog, pid_t process)
+{
+	for (uint32_t i = 0; i < slots_used(watchdog); i++) {
+		const struct watch_slot *slot = &watchdog->page->slots[i];
+
+		if (slot->pid == process && slot->worker == 0 && slot->state != 0)
+			return slot;
+	}
+	return NULL;
+}
+
 void watchdog_forget(struct watchdog *watchdog, pid_t process)
 {
 	for (uint32_t i = 0; i < slots_used(watchdog); i++) {

@@ -27,6 +27,9 @@ struct watchdog {
 /* Makes the timer. False and errno. */
 bool watchdog_init(struct watchdog *watchdog, struct watch_page *page, int proc_fd);
 
+/* A thread of the process's own service that is making a call, or NULL. */
+const struct watch_slot *watchdog_calling(const struct watchdog *watchdog, pid_t process);
+
 /* A process is gone, and whatever calls its threads were in. */
 void watchdog_forget(struct watchdog *watchdog, pid_t process);
 

@@ -52,7 +52,12 @@ enum provium_code {
 	PROVIUM_TIMED_OUT,
 	/* The caller's cancel fd became readable, or a callback of the caller's ended the call. */
 	PROVIUM_CANCELLED,
-	/* The connection ended; what was running in the guest's process is not known to have ended.
+	/*
+	 * The connection ended; what was running in the guest's process is not known to have ended.
+	 * Where the agent's server was started again the message says why it had ended, and of a
+	 * program of system calls in which call: the agent is dialled again for that, for at most
+	 * 3 s, as the call's timeout and the cancel fd allow. On connections of
+	 * provium_connect_fd it is not known where to.
 	 */
 	PROVIUM_DISCONNECTED,
 	/* The agent broke the protocol, or speaks another major version. */

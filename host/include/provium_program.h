@@ -155,7 +155,8 @@ void provium_program_stop_on_error_of(struct provium_program *program, int call)
  * A program can run any number of times; what the results below say is of the last run.
  *
  * PROVIUM_INVALID, PROVIUM_LIMIT, PROVIUM_UNSUPPORTED: it is wrong, and no call has been made.
- * PROVIUM_DISCONNECTED: a call has ended the agent's server.
+ * PROVIUM_DISCONNECTED: a call has ended the agent's server. The message names the call, where it
+ * is known, and how the server has ended.
  */
 int provium_program_run(struct provium_connection *connection, struct provium_program *program,
 			int timeout_ms, struct provium_error *error);

@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "host/lib/agent.h"
+#include "host/lib/lost.h"
 #include "host/lib/request.h"
 #include "proto/limits.h"
 
@@ -240,7 +241,8 @@ static void ask_monitor(struct provium_connection *connection)
 		connection->loss = reason;
 }
 
-void connection_settle(struct provium_connection *connection)
+/* deadline: how long it may be asked why; NULL: not at all. */
+static void settle(struct provium_connection *connection, const struct deadline *deadline)
 {
 	if (!connection->lost || connection->fd < 0)
 		return;
@@ -248,7 +250,15 @@ void connection_settle(struct provium_connection *connection)
 		ask_monitor(connection);
 	connection->fd = close_fd(connection->fd);
 	queue_drop(connection);
+	if (deadline && connection->ready && connection->loss.code == PROVIUM_DISCONNECTED &&
+	    request_any(connection))
+		lost_ask(connection, deadline);
 	request_fail_all(connection);
+}
+
+void connection_settle(struct provium_connection *connection)
+{
+	settle(connection, NULL);
 }
 
 /* Handles what the other end had sent before it was gone. */
@@ -310,7 +320,7 @@ int connection_turn(struct provium_connection *connection, const struct deadline
 	connection->in_turn = true;
 	rc = turn(connection, deadline, what, error);
 	connection->in_turn = false;
-	connection_settle(connection);
+	settle(connection, deadline);
 	return connection->lost ? error_copy(error, &connection->loss) : rc;
 }
 
@@ -383,18 +393,18 @@ int connection_open(int fd, const struct wait_limits *limits,
 	return 0;
 }
 
-void connection_set_address(struct provium_connection *connection, const struct address *address)
-{
-	connection->has_address = true;
-	connection->address = *address;
-}
-
 void connection_set_monitor(struct provium_connection *connection,
 			    const struct connection_monitor *monitor)
 {
 	connection->has_monitor = monitor != NULL;
 	if (monitor)
 		connection->monitor = *monitor;
+}
+
+void connection_set_address(struct provium_connection *connection, const struct address *address)
+{
+	connection->address = *address;
+	connection->has_address = true;
 }
 
 void provium_connection_free(struct provium_connection *connection)

@@ -67,10 +67,6 @@ struct provium_connection {
 	struct list requests[CONNECTION_BUCKETS];
 	uint32_t last_id;
 
-	/* How it came, if that is known: for others that lead to the same guest. */
-	bool has_address;
-	struct address address;
-
 	int cancel_fd;
 	struct connection_monitor monitor;
 	bool has_monitor;
@@ -87,12 +83,18 @@ struct provium_connection {
 
 	/* A handler is running: callbacks must not wait on the connection they are called from. */
 	bool in_turn;
+	/* How it came, if that is known: for others that lead to the same guest. */
+	struct address address;
+	bool has_address;
+
 	/*
 	 * It has ended, or must; loss says why: what connection_lose was told first, unless the
 	 * monitor knows that the VM is gone.
 	 */
 	bool lost;
 	struct provium_error loss;
+	/* Why its server has ended, where that is known; else "". */
+	char restart_reason[sizeof(((struct agent_text *)0)->restart_reason)];
 };
 
 /*
@@ -109,7 +111,10 @@ int connection_open(int fd, const struct wait_limits *limits,
 void connection_set_monitor(struct provium_connection *connection,
 			    const struct connection_monitor *monitor);
 
-/* It was reached there. */
+/*
+ * Where the connection leads. Should it end while requests are in flight, the agent is dialled
+ * again there and asked why (lost.h).
+ */
 void connection_set_address(struct provium_connection *connection, const struct address *address);
 
 /* Whether the agent serves the request with this code. */
@@ -144,7 +149,7 @@ int connection_wait(struct provium_connection *connection, bool (*ready)(const v
 void connection_lose(struct provium_connection *connection, enum provium_code code, int os_errno,
 		     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* Outside of a turn: carries out what connection_lose has marked. */
+/* Outside of a turn: carries out what connection_lose has marked; does not ask why. */
 void connection_settle(struct provium_connection *connection);
 
 #endif

@@ -168,11 +168,38 @@ static enum request_verdict on_result(struct request *request, const Provium__V1
 	return verdict == REQUEST_MORE ? REQUEST_FINAL : verdict;
 }
 
+static void name_call(const struct provium_program *program, unsigned int call, char *name,
+		      size_t size)
+{
+	uint32_t number = program->body.numbers[call];
+	const char *known = provium_syscall_name(program->arch, number);
+
+	if (known)
+		snprintf(name, size, "%s", known);
+	else
+		snprintf(name, size, "system call %u", number);
+}
+
+static bool name_call_of(const struct request *request, unsigned int call, char *name, size_t size)
+{
+	const struct provium_program *program =
+		container_of(request, const struct run_request, request)->program;
+
+	if (call >= program->body.n_numbers)
+		return false;
+	name_call(program, call, name, size);
+	return true;
+}
+
 static int run(struct provium_connection *connection, struct provium_program *program,
 	       const struct deadline *deadline, struct provium_error *error)
 {
 	struct run_request run_request = {
-		.request = { .what = "system calls", .on_message = on_result },
+		.request = {
+			.what = "system calls",
+			.on_message = on_result,
+			.name_call = name_call_of,
+		},
 		.program = program,
 	};
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
@@ -331,18 +358,6 @@ static bool has_failed(int64_t result)
 	return result < 0 && result >= -4095;
 }
 
-static void name_call(const struct provium_program *program, int call,
-		      char name[PROVIUM_OPERATION_SIZE])
-{
-	uint32_t number = program->body.numbers[call];
-	const char *known = provium_syscall_name(program->arch, number);
-
-	if (known)
-		snprintf(name, PROVIUM_OPERATION_SIZE, "%s", known);
-	else
-		snprintf(name, PROVIUM_OPERATION_SIZE, "system call %u", number);
-}
-
 int provium_program_check_call(const struct provium_program *program, int call,
 			       struct provium_error *error)
 {
@@ -355,7 +370,7 @@ int provium_program_check_call(const struct provium_program *program, int call,
 		return error_set(error, PROVIUM_INVALID, 0, "call %d was not made", call);
 	if (!has_failed(result))
 		return 0;
-	name_call(program, call, name);
+	name_call(program, (unsigned int)call, name, sizeof(name));
 	snprintf(number, sizeof(number), "errno %d", (int)-result);
 	/* The kernel's word for a thread that waits for nothing is 0 (proc_pid_wchan(5)). */
 	if (where && where->wchan[0] && strcmp(where->wchan, "0") != 0)

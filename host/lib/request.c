@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "host/lib/agent.h"
+#include "host/lib/lost.h"
 
 static struct list *bucket(struct provium_connection *connection, uint32_t id)
 {
@@ -227,6 +228,28 @@ void request_dispatch(struct provium_connection *connection, const Provium__V1__
 	}
 }
 
+bool request_any(const struct provium_connection *connection)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(connection->requests); i++)
+		if (!list_empty(&connection->requests[i]))
+			return true;
+	return false;
+}
+
+/* Which request it was, and of a program also which call, where the agent knows it. */
+static void tell_loss(const struct request *request)
+{
+	const struct provium_connection *connection = request->connection;
+	char name[PROVIUM_OPERATION_SIZE], place[64] = "";
+	unsigned int call;
+
+	if (request->name_call && lost_in_call(connection, request->id, &call) &&
+	    request->name_call(request, call, name, sizeof(name)))
+		snprintf(place, sizeof(place), " call %u (%s)", call, name);
+	error_prefix(request->error, "connection lost while request %u (%s) ran%s", request->id,
+		     request->what, place);
+}
+
 void request_fail_all(struct provium_connection *connection)
 {
 	struct request *request;
@@ -237,9 +260,7 @@ void request_fail_all(struct provium_connection *connection)
 			leave_table(request, REQUEST_FAILED);
 			error_copy(request->error, &connection->loss);
 			if (connection->loss.code == PROVIUM_DISCONNECTED)
-				error_prefix(request->error,
-					     "connection lost while request %u (%s) ran",
-					     request->id, request->what);
+				tell_loss(request);
 		}
 	}
 }

@@ -42,6 +42,12 @@ struct request {
 	 */
 	enum request_verdict (*on_message)(struct request *request,
 					   const Provium__V1__Message *message);
+	/*
+	 * Puts the name of one of its system calls into text; false: it has no such call. NULL: it
+	 * makes none.
+	 */
+	bool (*name_call)(const struct request *request, unsigned int call, char *text,
+			  size_t size);
 	/* Filled when it fails. NULL: nobody wants to know. */
 	struct provium_error *error;
 };
@@ -98,6 +104,9 @@ static inline ProtobufCBinaryData bytes_of(const char *text)
 
 /* For connection.c: hands a message to its request. */
 void request_dispatch(struct provium_connection *connection, const Provium__V1__Message *message);
+
+/* For connection.c: whether any is in flight. */
+bool request_any(const struct provium_connection *connection);
 
 /* For connection.c: all in flight fail with connection->loss. */
 void request_fail_all(struct provium_connection *connection);

@@ -108,7 +108,6 @@ int provium_worker_connect(struct provium_connection *connection,
 		error_prefix(error, "worker %" PRIu64, worker->number);
 		return -1;
 	}
-	connection_set_address(*worker_connection, &address);
 	return 0;
 }
 

@@ -175,12 +175,19 @@ START_TEST(test_deadline_of_repetitions)
 END_TEST
 
 /* Connects anew where the server was lost; the reason is the next READY's. */
-static void expect_restart(const char *reason)
+static void expect_restart(const char *call, const char *reason)
 {
-	char address[200];
+	char address[200], wanted[64];
 
 	ck_assert_int_eq(provium_program_run(connection, program, SOON, &error), -1);
-	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
+	snprintf(wanted, sizeof(wanted),
+		 "connection lost while request 1 (system calls) ran%s: ", call);
+	check_error(PROVIUM_DISCONNECTED, wanted);
+	check_error(PROVIUM_DISCONNECTED, "the agent's server has ended and was started again: ");
+	check_error(PROVIUM_DISCONNECTED, reason);
+	/* It has learnt that while it waited; what follows knows it as well. */
+	ck_assert_int_eq(provium_ping(connection, SOON, &error), -1);
+	check_error(PROVIUM_DISCONNECTED, reason);
 	provium_connection_free(connection);
 	snprintf(address, sizeof(address), "agent-unix:%s/agent", directory);
 	check_ok(provium_connect(address, SOON, &connection, &error));
@@ -203,7 +210,7 @@ START_TEST(test_deadline_with_signals_blocked)
 	blocked = PROVIUM_CALL(program, SYS_read, provium_load(pair, 0, 4), provium_address(pair),
 			       VALUE(1));
 	provium_program_deadline_of(program, blocked, DEADLINE_MS);
-	expect_restart("call 2 of request 1 did not end at its deadline");
+	expect_restart(" call 2 (read)", "call 2 of request 1 did not end at its deadline");
 }
 END_TEST
 
@@ -216,41 +223,41 @@ START_TEST(test_server_is_lost)
 	switch (_i) {
 	case 0:
 		PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
-		expect_restart("it exited with status 3");
+		expect_restart(" call 0 (exit_group)", "it exited with status 3");
 		break;
 	case 1:
 		PROVIUM_CALL(program, SYS_kill,
 			     provium_result_of(provium_program_call(program, SYS_getpid, NULL, 0)),
 			     VALUE(SIGKILL));
-		expect_restart("it was killed by signal 9");
+		expect_restart(" call 1 (kill)", "it was killed by signal 9");
 		break;
 	case 2:
 		PROVIUM_CALL(program, SYS_kill,
 			     provium_result_of(provium_program_call(program, SYS_getpid, NULL, 0)),
 			     VALUE(SIGSTOP));
-		expect_restart("it was stopped by signal 19");
+		expect_restart(" call 1 (kill)", "it was stopped by signal 19");
 		break;
 	case 3:
 		PROVIUM_CALL(program, SYS_execve, provium_address(name), VALUE(0), VALUE(0));
-		expect_restart("");
+		expect_restart(" call 0 (execve)", "in call 0 of request 1");
 		break;
 	case 4:
 		PROVIUM_CALL(program, SYS_close_range, VALUE(3), VALUE(~0U), VALUE(0));
-		expect_restart("");
+		expect_restart("", "");
 		break;
 	case 5:
 		/* The agent's text (its segments are there), and what lies behind it. */
 		PROVIUM_CALL(program, SYS_munmap, VALUE(0x70000000), VALUE(0x100000));
-		expect_restart("it was killed by signal 11");
+		expect_restart(" call 0 (munmap)", "it was killed by signal 11");
 		break;
 	case 6:
 		PROVIUM_CALL(program, SYS_prctl, VALUE(22), VALUE(1));
-		expect_restart("it was killed by signal");
+		expect_restart(" call 0 (prctl)", "it was killed by signal");
 		break;
 	default:
 		PROVIUM_CALL(program, SYS_arch_prctl, VALUE(0x1002), provium_address(empty));
 		PROVIUM_CALL(program, SYS_exit, VALUE(0));
-		expect_restart("it exited with status 0");
+		expect_restart(" call 1 (exit)", "it exited with status 0");
 		break;
 	}
 	check_ok(provium_ping(connection, SOON, &error));

@@ -233,6 +233,7 @@ START_TEST(not_interruptible)
 	const struct provium_agent *agent;
 	int mask = provium_program_input(program, "\xff\xff\xff\xff\xff\xff\xff\xff", 8), blocked;
 	unsigned int request;
+	struct provium_error told;
 	char wanted[96];
 
 	PROVIUM_CALL(program, SYS_rt_sigprocmask, VALUE(SIG_SETMASK), provium_address(mask),
@@ -242,6 +243,7 @@ START_TEST(not_interruptible)
 	ck_assert_int_eq(provium_program_run(connection, program, TIMEOUT, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
 	ck_assert_int_eq(sscanf(error.message, "connection lost while request %u", &request), 1);
+	told = error;
 	reconnect();
 	agent = provium_connection_agent(connection);
 	ck_assert_uint_eq(agent->restarts, restarts + 1);
@@ -252,6 +254,10 @@ START_TEST(not_interruptible)
 	snprintf(wanted, sizeof(wanted), "syscall %d 0x", blocker->number);
 	ck_assert_msg(strstr(agent->restart_reason, wanted), "%s: \"%s\"", blocker->name,
 		      agent->restart_reason);
+	ck_assert_msg(strstr(told.message, agent->restart_reason), "%s: %s", blocker->name,
+		      told.message);
+	snprintf(wanted, sizeof(wanted), "ran call %d (", blocked);
+	ck_assert_msg(strstr(told.message, wanted), "%s: %s", blocker->name, told.message);
 	expect_output("echo fine", "fine\n");
 }
 END_TEST

@@ -151,20 +151,24 @@ static const struct end {
 	const char *name;
 	void (*calls)(void);
 	const char *reason;
+	/* As the message tells it; NULL: the server returns from it and ends later. */
+	const char *call;
 } ends[] = {
-	{ "exit_group", call_exit, "it exited with status 3" },
-	{ "SIGKILL", call_kill, "it was killed by signal 9 " },
-	{ "execve", call_execve, "its file descriptors were closed under it" },
+	{ "exit_group", call_exit, "it exited with status 3", "ran call 0 (exit_group)" },
+	{ "SIGKILL", call_kill, "it was killed by signal 9 ", "ran call 1 (kill)" },
+	{ "execve", call_execve, "its file descriptors were closed under it",
+	  "ran call 0 (execve)" },
 	{ "seccomp filter: kill", call_filter_kill, "it was killed by signal 31 " },
 	{ "seccomp filter: errno", call_filter_errno, "it was killed by signal " },
 	{ "seccomp strict", call_seccomp_strict, "it was killed by signal " },
-	{ "munmap of the text", call_munmap, "it was killed by signal 11 " },
+	{ "munmap of the text", call_munmap, "it was killed by signal 11 ", "ran call 0 (munmap)" },
 	{ "close_range", call_close_range, "" },
-	{ "SIGSTOP", call_stop, "it was stopped by signal 19 " },
-	{ "exit with a second thread", call_exit_beside_thread, "call 2 of request" },
+	{ "SIGSTOP", call_stop, "it was stopped by signal 19 ", "ran call 1 (kill)" },
+	{ "exit with a second thread", call_exit_beside_thread, "call 2 of request",
+	  "ran call 2 (exit)" },
 	{ "seccomp strict with a second thread", call_strict_beside_thread, "" },
 	{ "execve with a second thread", call_execve_beside_thread,
-	  "its file descriptors were closed under it" },
+	  "its file descriptors were closed under it", "ran call 2 (execve)" },
 	{ "close_range with a second thread", call_close_range_beside_thread, "" },
 };
 
@@ -225,16 +229,23 @@ START_TEST(a_new_server)
 	end->calls();
 	/* That the thread has ended alone is seen a second after its deadline. */
 	provium_program_deadline(program, 1000);
-	ck_assert_int_eq(provium_program_run(connection, program, TIMEOUT, &error), -1);
 	start = monotonic_ns();
+	ck_assert_int_eq(provium_program_run(connection, program, TIMEOUT, &error), -1);
 	ck_assert_msg(error.code == PROVIUM_DISCONNECTED &&
 			      strstr(error.message, "connection lost while request") &&
-			      strstr(error.message, "ran"),
+			      strstr(error.message, "(system calls) ran") &&
+			      strstr(error.message, end->reason),
 		      "%s: %s", end->name, error.message);
 	reconnect();
 	start = monotonic_ns() - start;
 	agent = provium_connection_agent(connection);
-	printf("# %s: a new server after %llu ms, of which %u are the pause after %u deaths: %s\n",
+	ck_assert_msg(strstr(error.message, agent->restart_reason), "%s: %s", end->name,
+		      error.message);
+	/* Which call it was is known unless the server was there to return from it. */
+	ck_assert_msg(end->call == NULL || strstr(error.message, end->call), "%s: %s", end->name,
+		      error.message);
+	printf("# %s: over, and a new server, after %llu ms, of which %u are the pause after %u "
+	       "deaths: %s\n",
 	       end->name, (unsigned long long)(start / 1000000), pause_ms(restarts), restarts,
 	       agent->restart_reason);
 	ck_assert_uint_lt(start, 5000000000u);

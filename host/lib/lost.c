@@ -1,0 +1,69 @@
+#include "host/lib/lost.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "host/lib/address.h"
+#include "host/lib/error.h"
+
+/*
+ * The agent notices the end of its server after 1.2 s at the latest, where fds are closed and a
+ * process does not die, and then waits for up to a second (agent/supervisor.c).
+ */
+#define ASK_MS 3000
+
+/* What both READYs say tells whether it is another server, or even another boot. */
+static void compare(struct provium_connection *connection, const struct provium_agent *now)
+{
+	const struct provium_agent *before = &connection->agent;
+
+	if (before->boot_id[0] && now->boot_id[0] && strcmp(before->boot_id, now->boot_id) != 0) {
+		error_set(&connection->loss, PROVIUM_DISCONNECTED, 0,
+			  "the guest has booted anew since");
+		return;
+	}
+	if (now->restarts == before->restarts)
+		return;
+	snprintf(connection->restart_reason, sizeof(connection->restart_reason), "%s",
+		 now->restart_reason);
+	error_set(&connection->loss, PROVIUM_DISCONNECTED, 0,
+		  "the agent's server has ended and was started again%s%s",
+		  now->restart_reason[0] ? ": " : "", now->restart_reason);
+}
+
+void lost_ask(struct provium_connection *connection, const struct deadline *deadline)
+{
+	struct wait_limits limits = {
+		.deadline = deadline_after(ASK_MS),
+		.cancel_fd = connection->cancel_fd,
+		.monitor = connection->has_monitor ? &connection->monitor : NULL,
+	};
+	struct provium_connection *again;
+	struct provium_error failure;
+	int fd;
+
+	if (!connection->has_address || deadline_passed(deadline))
+		return;
+	if (deadline->at_ns < limits.deadline.at_ns)
+		limits.deadline = *deadline;
+	if (address_connect(&connection->address, &limits, &fd, &failure) == 0 &&
+	    connection_open(fd, &limits, &again, &failure) == 0) {
+		compare(connection, &again->agent);
+		provium_connection_free(again);
+	} else if (failure.code == PROVIUM_VM_GONE) {
+		connection->loss = failure;
+	}
+}
+
+bool lost_in_call(const struct provium_connection *connection, uint32_t id, unsigned int *call)
+{
+	const char *at = connection->restart_reason;
+	unsigned int request;
+
+	while ((at = strstr(at, "call "))) {
+		if (sscanf(at, "call %u of request %u", call, &request) == 2)
+			return request == id;
+		at++;
+	}
+	return false;
+}
