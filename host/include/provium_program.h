@@ -162,6 +162,37 @@ int provium_program_run(struct provium_connection *connection, struct provium_pr
 			int timeout_ms, struct provium_error *error);
 
 /*
+ * The agent tells of each call before it makes it, so that after a panic, or the end of the server,
+ * the error's message names the very one. Each costs a message and 0.1 ms.
+ */
+void provium_program_trace(struct provium_program *program);
+
+/* The last call of the last run that the agent has told of; -1: none. Without a trace there is
+ * none.
+ */
+int provium_program_last_started(const struct provium_program *program);
+
+/*
+ * Starts it in the background: on a thread of the agent's with its credentials, so that calls which
+ * block keep nobody waiting. Returns when it is sent. The program must not be changed until
+ * provium_program_wait has returned what became of it; provium_program_free gives it up, and its
+ * calls are interrupted. PROVIUM_BUSY: it is running. Not with a trace, and not for
+ * provium_written. At most 64 at a time (PROVIUM_LIMIT, from provium_program_wait).
+ */
+int provium_program_start(struct provium_connection *connection, struct provium_program *program,
+			  struct provium_error *error);
+
+/* Waits for its end. PROVIUM_TIMED_OUT: it runs on. Otherwise as provium_program_run. */
+int provium_program_wait(struct provium_program *program, int timeout_ms,
+			 struct provium_error *error);
+
+/*
+ * Has the agent interrupt the call that is being made, and make no more; provium_program_wait then
+ * returns, and provium_program_made says how many there were. PROVIUM_NOT_FOUND: it has ended.
+ */
+int provium_program_cancel(struct provium_program *program, struct provium_error *error);
+
+/*
  * As provium_program_run, but the whole program runs twice, the second time with the complement of
  * each pattern, and provium_program_changes of the buffers with `changes` is what either run has
  * changed. So a byte that a call has written is told also where it has written what was there: it

@@ -85,6 +85,7 @@ void provium_program_free(struct provium_program *program)
 {
 	if (!program)
 		return;
+	request_abandon(&program->request);
 	program_forget_run(program);
 	for (size_t i = 0; i < program->body.n_buffers; i++)
 		free_buffer(program->body.buffers[i]);
@@ -336,6 +337,12 @@ void provium_program_deadline_of(struct provium_program *program, int call, uint
 		option->has_deadline_ms = true;
 		option->deadline_ms = ms;
 	}
+}
+
+void provium_program_trace(struct provium_program *program)
+{
+	program->body.has_trace = true;
+	program->body.trace = true;
 }
 
 void provium_program_stop_on_error(struct provium_program *program)

@@ -21,6 +21,10 @@ struct program_detail {
 struct provium_program {
 	/* Its columns and arrays are ours, and so is what buffers and options point to. */
 	Provium__V1__Syscall body;
+	/* In flight while it runs. */
+	struct request request;
+	/* Why it failed; of one that was started and is not waited for. */
+	struct provium_error failure;
 	/* The first mistake in building it. */
 	struct provium_error mistake;
 

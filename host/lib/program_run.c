@@ -7,10 +7,10 @@
 #include "common/util.h"
 #include "host/lib/program.h"
 
-struct run_request {
-	struct request request;
-	struct provium_program *program;
-};
+static struct provium_program *program_of(struct request *request)
+{
+	return container_of(request, struct provium_program, request);
+}
 
 static void free_contents(struct program_content *contents, size_t count)
 {
@@ -78,30 +78,28 @@ static enum request_verdict no_memory(struct request *request)
 	return REQUEST_GIVE_UP;
 }
 
-static enum request_verdict take_buffer(struct run_request *run_request,
+static enum request_verdict take_buffer(struct provium_program *program,
 					const Provium__V1__BufferResult *result)
 {
-	struct provium_program *program = run_request->program;
 	const Provium__V1__Buffer *buffer;
 	struct program_content *content;
 
 	if (result->buffer >= program->body.n_buffers)
-		return request_broken(&run_request->request, "buffer %u", result->buffer);
+		return request_broken(&program->request, "buffer %u", result->buffer);
 	buffer = program->body.buffers[result->buffer];
 	content = &program->contents[result->buffer];
 	if (content->changes ||
 	    (result->has_data && (!buffer->output || result->data.len != buffer->size)) ||
 	    (result->n_changes > 0 && !buffer->report_changes) ||
 	    !check_changes(result, buffer->size))
-		return request_broken(&run_request->request, "content of buffer %u",
-				      result->buffer);
+		return request_broken(&program->request, "content of buffer %u", result->buffer);
 	if (result->has_data) {
 		content->data = malloc(result->data.len + 1);
 		if (!content->data)
-			return no_memory(&run_request->request);
+			return no_memory(&program->request);
 		memcpy(content->data, result->data.data, result->data.len);
 	}
-	return take_changes(content, result) ? REQUEST_MORE : no_memory(&run_request->request);
+	return take_changes(content, result) ? REQUEST_MORE : no_memory(&program->request);
 }
 
 static char *copy_text(const char *text)
@@ -109,22 +107,19 @@ static char *copy_text(const char *text)
 	return strdup(text ? text : "");
 }
 
-static enum request_verdict take_details(struct run_request *run_request,
+static enum request_verdict take_details(struct provium_program *program,
 					 const Provium__V1__SyscallResult *result)
 {
-	struct provium_program *program = run_request->program;
-
 	program->details = calloc(result->n_details + 1, sizeof(*program->details));
 	if (!program->details)
-		return no_memory(&run_request->request);
+		return no_memory(&program->request);
 	for (size_t i = 0; i < result->n_details; i++) {
 		const Provium__V1__CallDetail *detail = result->details[i];
 		struct program_detail *to = &program->details[program->n_details];
 
 		if (detail->call >= result->n_results ||
 		    (program->n_details > 0 && detail->call <= to[-1].call))
-			return request_broken(&run_request->request, "detail of call %u",
-					      detail->call);
+			return request_broken(&program->request, "detail of call %u", detail->call);
 		if (!detail->interrupted)
 			continue;
 		to->call = detail->call;
@@ -134,18 +129,30 @@ static enum request_verdict take_details(struct run_request *run_request,
 		to->where.status = copy_text(detail->status);
 		program->n_details++;
 		if (!to->where.syscall || !to->where.wchan || !to->where.stack || !to->where.status)
-			return no_memory(&run_request->request);
+			return no_memory(&program->request);
 	}
+	return REQUEST_MORE;
+}
+
+/* The agent will make this call next. */
+static enum request_verdict take_started(struct request *request, uint32_t call)
+{
+	const struct provium_program *program = program_of(request);
+
+	if (!program->body.trace || call >= program->body.n_numbers || call < request->calls_told)
+		return request_broken(request, "the start of call %u", call);
+	request->calls_told = call + 1;
 	return REQUEST_MORE;
 }
 
 static enum request_verdict on_result(struct request *request, const Provium__V1__Message *message)
 {
-	struct run_request *run_request = container_of(request, struct run_request, request);
-	struct provium_program *program = run_request->program;
+	struct provium_program *program = program_of(request);
 	const Provium__V1__SyscallResult *result = message->syscall_result;
 	enum request_verdict verdict;
 
+	if (message->body_case == PROVIUM__V1__MESSAGE__BODY_CALL_STARTED)
+		return take_started(request, message->call_started->call);
 	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_SYSCALL_RESULT)
 		return request_unexpected(request, message);
 	if (result->n_results > program->body.n_numbers ||
@@ -162,9 +169,9 @@ static enum request_verdict on_result(struct request *request, const Provium__V1
 		program->results[i] = result->results[i];
 		program->durations[i] = result->durations_ns[i];
 	}
-	verdict = take_details(run_request, result);
+	verdict = take_details(program, result);
 	for (size_t i = 0; i < result->n_buffers && verdict == REQUEST_MORE; i++)
-		verdict = take_buffer(run_request, result->buffers[i]);
+		verdict = take_buffer(program, result->buffers[i]);
 	return verdict == REQUEST_MORE ? REQUEST_FINAL : verdict;
 }
 
@@ -183,7 +190,7 @@ static void name_call(const struct provium_program *program, unsigned int call, 
 static bool name_call_of(const struct request *request, unsigned int call, char *name, size_t size)
 {
 	const struct provium_program *program =
-		container_of(request, const struct run_request, request)->program;
+		container_of(request, const struct provium_program, request);
 
 	if (call >= program->body.n_numbers)
 		return false;
@@ -191,27 +198,37 @@ static bool name_call_of(const struct request *request, unsigned int call, char 
 	return true;
 }
 
-static int run(struct provium_connection *connection, struct provium_program *program,
-	       const struct deadline *deadline, struct provium_error *error)
+/* What a run needs, before it is sent. */
+static int prepare(struct provium_connection *connection, struct provium_program *program,
+		   Provium__V1__Message *message, struct provium_error *error)
 {
-	struct run_request run_request = {
-		.request = {
-			.what = "system calls",
-			.on_message = on_result,
-			.name_call = name_call_of,
-		},
-		.program = program,
-	};
-	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
-	int result;
-
+	if (program->request.state == REQUEST_IN_FLIGHT)
+		return error_set(error, PROVIUM_BUSY, 0, "the program is running");
 	program_forget_run(program);
 	if (program->mistake.code != PROVIUM_OK)
 		return error_copy(error, &program->mistake);
 	snprintf(program->arch, sizeof(program->arch), "%s", connection->agent_text.arch);
-	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
-	message.syscall = &program->body;
-	result = request_call(connection, &run_request.request, &message, deadline, error);
+	program->request = (struct request){
+		.what = "system calls",
+		.on_message = on_result,
+		.name_call = name_call_of,
+		.error = &program->failure,
+	};
+	provium__v1__message__init(message);
+	message->body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL;
+	message->syscall = &program->body;
+	return 0;
+}
+
+static int run(struct provium_connection *connection, struct provium_program *program,
+	       const struct deadline *deadline, struct provium_error *error)
+{
+	Provium__V1__Message message;
+	int result;
+
+	if (prepare(connection, program, &message, error) < 0)
+		return -1;
+	result = request_call(connection, &program->request, &message, deadline, error);
 	if (result < 0)
 		program_forget_run(program);
 	return result;
@@ -223,6 +240,49 @@ int provium_program_run(struct provium_connection *connection, struct provium_pr
 	struct deadline deadline = deadline_after(timeout_ms);
 
 	return run(connection, program, &deadline, error);
+}
+
+int provium_program_start(struct provium_connection *connection, struct provium_program *program,
+			  struct provium_error *error)
+{
+	Provium__V1__Message message;
+	int result;
+
+	if (prepare(connection, program, &message, error) < 0)
+		return -1;
+	program->body.has_background = true;
+	program->body.background = true;
+	result = request_send(connection, &program->request, &message, error);
+	program->body.has_background = false;
+	program->body.background = false;
+	return result;
+}
+
+int provium_program_wait(struct provium_program *program, int timeout_ms,
+			 struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+
+	if (program->request.state == REQUEST_IDLE)
+		return error_set(error, PROVIUM_INVALID, 0, "the program was not started");
+	if (request_wait(&program->request, &deadline, error) == 0)
+		return 0;
+	if (program->request.state == REQUEST_IN_FLIGHT)
+		return -1;
+	program_forget_run(program);
+	return error_copy(error, &program->failure);
+}
+
+int provium_program_cancel(struct provium_program *program, struct provium_error *error)
+{
+	if (program->request.state != REQUEST_IN_FLIGHT)
+		return error_set(error, PROVIUM_NOT_FOUND, 0, "the program is not running");
+	return request_cancel(&program->request, error);
+}
+
+int provium_program_last_started(const struct provium_program *program)
+{
+	return (int)program->request.calls_told - 1;
 }
 
 /* ------------------------------------------------------------------------------------------- */

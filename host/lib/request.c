@@ -243,11 +243,14 @@ static void tell_loss(const struct request *request)
 	char name[PROVIUM_OPERATION_SIZE], place[64] = "";
 	unsigned int call;
 
-	if (request->name_call && lost_in_call(connection, request->id, &call) &&
+	call = request->calls_told - 1;
+	if (request->name_call &&
+	    (lost_in_call(connection, request->id, &call) || request->calls_told > 0) &&
 	    request->name_call(request, call, name, sizeof(name)))
 		snprintf(place, sizeof(place), " call %u (%s)", call, name);
-	error_prefix(request->error, "connection lost while request %u (%s) ran%s", request->id,
-		     request->what, place);
+	error_prefix(request->error, "%s while request %u (%s) ran%s",
+		     connection->loss.code == PROVIUM_VM_GONE ? "VM gone" : "connection lost",
+		     request->id, request->what, place);
 }
 
 void request_fail_all(struct provium_connection *connection)
@@ -259,7 +262,10 @@ void request_fail_all(struct provium_connection *connection)
 		list_for_each_safe(request, next, &connection->requests[i], link) {
 			leave_table(request, REQUEST_FAILED);
 			error_copy(request->error, &connection->loss);
-			if (connection->loss.code == PROVIUM_DISCONNECTED)
+			/* A VM's end is told to everybody; which call it was matters to a program.
+			 */
+			if (connection->loss.code == PROVIUM_DISCONNECTED ||
+			    (connection->loss.code == PROVIUM_VM_GONE && request->name_call))
 				tell_loss(request);
 		}
 	}

@@ -48,6 +48,8 @@ struct request {
 	 */
 	bool (*name_call)(const struct request *request, unsigned int call, char *text,
 			  size_t size);
+	/* The last call that the agent has told of before making it, plus 1; 0: none. */
+	unsigned int calls_told;
 	/* Filled when it fails. NULL: nobody wants to know. */
 	struct provium_error *error;
 };

@@ -264,6 +264,174 @@ START_TEST(test_server_is_lost)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------- */
+/* In the background */
+
+START_TEST(test_background)
+{
+	static const char text[] = "text";
+	int pair, reader, fds[2];
+	struct provium_program *writer = provium_program_new();
+	int64_t result;
+
+	pair = provium_program_output(program, 8);
+	call_pipe(pair);
+	program_run();
+	memcpy(fds, provium_program_data(program, pair), sizeof(fds));
+	provium_program_free(program);
+	program = provium_program_new();
+	reader = provium_program_output(program, 4);
+	reader = PROVIUM_CALL(program, SYS_read, VALUE(fds[0]), provium_address(reader), VALUE(4));
+	provium_program_deadline(program, 0);
+	check_ok(provium_program_start(connection, program, &error));
+	ck_assert_int_eq(provium_program_start(connection, program, &error), -1);
+	check_error(PROVIUM_BUSY, "running");
+	/* It waits, and nobody with it. */
+	ck_assert_int_eq(provium_program_wait(program, 100, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
+	PROVIUM_CALL(writer, SYS_write, VALUE(fds[1]),
+		     provium_address(provium_program_input(writer, text, 4)), VALUE(4));
+	check_ok(provium_program_run(connection, writer, SOON, &error));
+	check_ok(provium_program_wait(program, SOON, &error));
+	ck_assert_int_eq(result_of(reader), 4);
+	ck_assert_int_eq(memcmp(provium_program_data(program, 0), text, 4), 0);
+	/* It had a thread of its own. */
+	check_ok(provium_syscall(connection, SYS_getpid, NULL, 0, SOON, &result, &error));
+	ck_assert_int_gt(result, 0);
+	provium_program_free(writer);
+}
+END_TEST
+
+START_TEST(test_background_thread)
+{
+	int pid = provium_program_call(program, SYS_getpid, NULL, 0);
+	int tid = provium_program_call(program, SYS_gettid, NULL, 0);
+
+	check_ok(provium_program_start(connection, program, &error));
+	check_ok(provium_program_wait(program, SOON, &error));
+	ck_assert_int_eq(result_of(pid), provium_connection_agent(connection)->pid);
+	ck_assert_int_ne(result_of(tid), result_of(pid));
+	/* And again, in the server's own. */
+	program_run();
+	ck_assert_int_eq(result_of(tid), result_of(pid));
+}
+END_TEST
+
+START_TEST(test_background_cancelled)
+{
+	const struct provium_interruption *where;
+	int blocked = call_blocker((enum blocker)_i);
+
+	provium_program_call(program, SYS_pause, NULL, 0);
+	provium_program_deadline(program, 0);
+	check_ok(provium_program_start(connection, program, &error));
+	ck_assert_int_eq(provium_program_wait(program, 50, &error), -1);
+	check_ok(provium_program_cancel(program, &error));
+	check_ok(provium_program_wait(program, SOON, &error));
+	/* None follows. */
+	ck_assert_uint_eq(provium_program_made(program), (unsigned int)blocked + 1);
+	ck_assert_int_eq(result_of(blocked), -EINTR);
+	where = provium_program_interrupted(program, blocked);
+	ck_assert_ptr_nonnull(where);
+	ck_assert_ptr_nonnull(strstr(where->status, "State:\tS"));
+	ck_assert_int_eq(provium_program_cancel(program, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_NOT_FOUND);
+	check_ok(provium_ping(connection, SOON, &error));
+}
+END_TEST
+
+START_TEST(test_background_deadline)
+{
+	int paused = provium_program_call(program, SYS_pause, NULL, 0);
+
+	provium_program_deadline(program, DEADLINE_MS);
+	check_ok(provium_program_start(connection, program, &error));
+	check_ok(provium_program_wait(program, SOON, &error));
+	ck_assert_int_eq(result_of(paused), -EINTR);
+	ck_assert_uint_ge(provium_program_duration_ns(program, paused), DEADLINE_NS);
+	ck_assert_ptr_nonnull(provium_program_interrupted(program, paused));
+}
+END_TEST
+
+/* With its connection, or with its handle, a program ends, and its thread. */
+START_TEST(test_background_abandoned)
+{
+	char line[64];
+	struct provium_exec_options options = { .shell = line };
+	struct provium_exec_result result;
+	char address[200];
+
+	snprintf(line, sizeof(line), "while [ $(ls /proc/%d/task | wc -l) != 1 ]; do :; done",
+		 provium_connection_agent(connection)->pid);
+	provium_program_call(program, SYS_pause, NULL, 0);
+	provium_program_deadline(program, 0);
+	check_ok(provium_program_start(connection, program, &error));
+	provium_program_free(program);
+	program = NULL;
+	if (_i == 1) {
+		provium_connection_free(connection);
+		snprintf(address, sizeof(address), "agent-unix:%s/agent", directory);
+		check_ok(provium_connect(address, SOON, &connection, &error));
+	}
+	check_ok(provium_exec_run(connection, &options, 0, SOON, &result, NULL, NULL, &error));
+	ck_assert_int_eq(result.outcome, PROVIUM_EXITED);
+}
+END_TEST
+
+START_TEST(test_many_in_the_background)
+{
+	static struct provium_program *all[65];
+	size_t refused = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		all[i] = provium_program_new();
+		provium_program_call(all[i], SYS_pause, NULL, 0);
+		provium_program_deadline(all[i], 0);
+		check_ok(provium_program_start(connection, all[i], &error));
+	}
+	ck_assert_int_eq(provium_program_wait(all[64], SOON, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_LIMIT);
+	for (size_t i = 0; i < ARRAY_SIZE(all) - 1; i++) {
+		check_ok(provium_program_cancel(all[i], &error));
+		check_ok(provium_program_wait(all[i], SOON, &error));
+		refused += provium_program_result(all[i], 0) != -EINTR;
+	}
+	ck_assert_uint_eq(refused, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		provium_program_free(all[i]);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* Traced */
+
+START_TEST(test_trace)
+{
+	for (int i = 0; i < 10; i++)
+		provium_program_call(program, SYS_getpid, NULL, 0);
+	program_run();
+	ck_assert_int_eq(provium_program_last_started(program), -1);
+	provium_program_trace(program);
+	program_run();
+	ck_assert_int_eq(provium_program_last_started(program), 9);
+	ck_assert_uint_eq(provium_program_made(program), 10);
+	check_ok(provium_program_start(connection, program, &error));
+	ck_assert_int_eq(provium_program_wait(program, SOON, &error), -1);
+	check_error(PROVIUM_UNSUPPORTED, "background");
+}
+END_TEST
+
+START_TEST(test_trace_of_an_end)
+{
+	provium_program_call(program, SYS_getpid, NULL, 0);
+	PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
+	provium_program_trace(program);
+	ck_assert_int_eq(provium_program_run(connection, program, SOON, &error), -1);
+	check_error(PROVIUM_DISCONNECTED, "call 1 (exit_group)");
+	ck_assert_int_eq(provium_program_last_started(program), 1);
+}
+END_TEST
+
 static TCase *cases(void)
 {
 	TCase *tcase = unit_counted_case("ends");
@@ -274,6 +442,14 @@ static TCase *cases(void)
 	tcase_add_test(tcase, test_many_deadlines);
 	tcase_add_test(tcase, test_deadline_of_repetitions);
 	tcase_add_test(tcase, test_deadline_with_signals_blocked);
+	tcase_add_test(tcase, test_background);
+	tcase_add_test(tcase, test_background_thread);
+	tcase_add_loop_test(tcase, test_background_cancelled, 0, BLOCKERS);
+	tcase_add_test(tcase, test_background_deadline);
+	tcase_add_loop_test(tcase, test_background_abandoned, 0, 2);
+	tcase_add_test(tcase, test_many_in_the_background);
+	tcase_add_test(tcase, test_trace);
+	tcase_add_test(tcase, test_trace_of_an_end);
 	tcase_add_loop_test(tcase, test_server_is_lost, 0, 8);
 	return tcase;
 }
