@@ -15,45 +15,73 @@ bool check_fail(struct check_failure *failure, enum error_code code, const char 
 	return false;
 }
 
-static const void *at(const ProtobufCMessage *message, size_t offset)
+#define NAME(name) #name,
+static const struct field_names all_names = { FIELD_NAMES(NAME) };
+#undef NAME
+
+const char *field_name(const struct field_rule *rule)
 {
-	return (const char *)message + offset;
+	return (const char *)&all_names + rule->name;
+}
+
+uint64_t field_limit(const struct field_rule *rule)
+{
+	if (rule->limit == 0)
+		return UINT64_MAX;
+	return rule->limit == FIELD_INT64_MAX ? INT64_MAX : rule->limit;
+}
+
+static const void *value_of(const ProtobufCMessage *message, const struct field_rule *rule)
+{
+	return (const int *)message + rule->value;
+}
+
+/* has_NAME or n_NAME. */
+static const void *presence_of(const ProtobufCMessage *message, const struct field_rule *rule)
+{
+	return (const int *)message + rule->value - rule->presence;
+}
+
+static size_t count_of(const ProtobufCMessage *message, const struct field_rule *rule)
+{
+	return *(const size_t *)presence_of(message, rule);
 }
 
 static bool is_present(const ProtobufCMessage *message, const struct field_rule *rule)
 {
 	switch (rule->type) {
 	case FIELD_MESSAGE:
-		return *(const void *const *)at(message, rule->value) != NULL;
+		return *(const void *const *)value_of(message, rule) != NULL;
 	case FIELD_REPEATED:
 	case FIELD_REPEATED_BYTES:
 	case FIELD_REPEATED_MESSAGE:
-		return *(const size_t *)at(message, rule->presence) > 0;
+		return count_of(message, rule) > 0;
 	case FIELD_CASE:
-		return *(const int *)at(message, rule->value) != 0;
+		return *(const int *)value_of(message, rule) != 0;
 	default:
-		return *(const protobuf_c_boolean *)at(message, rule->presence) != 0;
+		return *(const protobuf_c_boolean *)presence_of(message, rule) != 0;
 	}
 }
 
 static bool check_bytes(const ProtobufCBinaryData *bytes, const struct field_rule *rule,
 			struct check_failure *failure)
 {
-	if (rule->max && bytes->len > rule->max)
+	if (bytes->len > field_limit(rule))
 		return check_fail(failure, ERROR_LIMIT, "%s: %zu bytes; at most %llu are allowed",
-				  rule->name, bytes->len, (unsigned long long)rule->max);
+				  field_name(rule), bytes->len,
+				  (unsigned long long)field_limit(rule));
 	if ((rule->flags & FIELD_NOT_EMPTY) && bytes->len == 0)
-		return check_fail(failure, ERROR_INVALID, "%s: is empty", rule->name);
+		return check_fail(failure, ERROR_INVALID, "%s: is empty", field_name(rule));
 	if ((rule->flags & FIELD_NO_NUL) && bytes->len && memchr(bytes->data, '\0', bytes->len))
-		return check_fail(failure, ERROR_INVALID, "%s: holds a NUL byte", rule->name);
+		return check_fail(failure, ERROR_INVALID, "%s: holds a NUL byte", field_name(rule));
 	return true;
 }
 
 static bool check_all_bytes(const ProtobufCMessage *message, const struct field_rule *rule,
 			    struct check_failure *failure)
 {
-	size_t count = *(const size_t *)at(message, rule->presence);
-	const ProtobufCBinaryData *all = *(ProtobufCBinaryData *const *)at(message, rule->value);
+	size_t count = count_of(message, rule);
+	const ProtobufCBinaryData *all = *(ProtobufCBinaryData *const *)value_of(message, rule);
 
 	for (size_t i = 0; i < count; i++)
 		if (!check_bytes(&all[i], rule, failure))
@@ -68,18 +96,18 @@ static bool check_within(const ProtobufCMessage *message, const struct field_rul
 {
 	char text[sizeof(failure->text)];
 
-	if (!rule->set || check_fields(message, rule->set, failure))
+	if (check_fields(message, &field_sets[rule->limit], failure))
 		return true;
 	memcpy(text, failure->text, sizeof(text));
-	return check_fail(failure, failure->code, "%s: %s", rule->name, text);
+	return check_fail(failure, failure->code, "%s: %s", field_name(rule), text);
 }
 
 // NOLINTNEXTLINE(misc-no-recursion)
 static bool check_all_within(const ProtobufCMessage *message, const struct field_rule *rule,
 			     struct check_failure *failure)
 {
-	size_t count = *(const size_t *)at(message, rule->presence);
-	ProtobufCMessage *const *all = *(ProtobufCMessage *const *const *)at(message, rule->value);
+	size_t count = count_of(message, rule);
+	ProtobufCMessage *const *all = *(ProtobufCMessage *const *const *)value_of(message, rule);
 
 	for (size_t i = 0; i < count; i++)
 		if (!check_within(all[i], rule, failure))
@@ -92,11 +120,11 @@ static uint64_t number(const ProtobufCMessage *message, const struct field_rule 
 {
 	switch (rule->type) {
 	case FIELD_BOOL:
-		return *(const protobuf_c_boolean *)at(message, rule->value) != 0;
+		return *(const protobuf_c_boolean *)value_of(message, rule) != 0;
 	case FIELD_U64:
-		return *(const uint64_t *)at(message, rule->value);
+		return *(const uint64_t *)value_of(message, rule);
 	default:
-		return *(const uint32_t *)at(message, rule->value);
+		return *(const uint32_t *)value_of(message, rule);
 	}
 }
 
@@ -105,10 +133,11 @@ static bool check_number(uint64_t value, const struct field_rule *rule,
 {
 	bool is_too_small = (rule->flags & FIELD_NOT_EMPTY) && value == 0;
 
-	if (is_too_small || (rule->max && value > rule->max))
+	if (is_too_small || value > field_limit(rule))
 		return check_fail(failure, ERROR_INVALID,
-				  "%s: %llu is out of range; the greatest is %llu", rule->name,
-				  (unsigned long long)value, (unsigned long long)rule->max);
+				  "%s: %llu is out of range; the greatest is %llu",
+				  field_name(rule), (unsigned long long)value,
+				  (unsigned long long)field_limit(rule));
 	return true;
 }
 
@@ -118,20 +147,20 @@ static bool check_value(const ProtobufCMessage *message, const struct field_rule
 {
 	switch (rule->type) {
 	case FIELD_BYTES:
-		return check_bytes(at(message, rule->value), rule, failure);
+		return check_bytes(value_of(message, rule), rule, failure);
 	case FIELD_REPEATED_BYTES:
 		return check_all_bytes(message, rule, failure);
 	case FIELD_MESSAGE:
-		return check_within(*(ProtobufCMessage *const *)at(message, rule->value), rule,
+		return check_within(*(ProtobufCMessage *const *)value_of(message, rule), rule,
 				    failure);
 	case FIELD_REPEATED_MESSAGE:
 		return check_all_within(message, rule, failure);
 	case FIELD_REPEATED:
-		if (rule->max && *(const size_t *)at(message, rule->presence) > rule->max)
+		if (count_of(message, rule) > field_limit(rule))
 			return check_fail(failure, ERROR_LIMIT,
-					  "%s: %zu entries; at most %llu are allowed", rule->name,
-					  *(const size_t *)at(message, rule->presence),
-					  (unsigned long long)rule->max);
+					  "%s: %zu entries; at most %llu are allowed",
+					  field_name(rule), count_of(message, rule),
+					  (unsigned long long)field_limit(rule));
 		return true;
 	case FIELD_U32:
 	case FIELD_U64:
@@ -152,7 +181,7 @@ static bool check_one_of(const struct field_rule *rules, unsigned int count, uns
 
 		if (rules[i].flags & FIELD_ONE_OF)
 			snprintf(names + length, sizeof(names) - length, "%s%s",
-				 length ? " and " : "", rules[i].name);
+				 length ? " and " : "", field_name(&rules[i]));
 	}
 	return check_fail(failure, ERROR_INVALID, "exactly one of %s must be there, not %s", names,
 			  present ? "several" : "none");
@@ -182,7 +211,7 @@ bool check_fields(const ProtobufCMessage *message, const struct field_set *set,
 				return rule->type == FIELD_CASE
 					       ? check_fail(failure, ERROR_INVALID, "is empty")
 					       : check_fail(failure, ERROR_INVALID, "%s: is absent",
-							    rule->name);
+							    field_name(rule));
 			continue;
 		}
 		if (!check_value(message, rule, failure))

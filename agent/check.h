@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/field_names.h"
 #include "agent/reply.h"
 #include "common/util.h"
 
@@ -40,61 +41,73 @@ enum {
 	FIELD_NOT_EMPTY = 1 << 3,
 };
 
-/* Names within, not pointed to: most are shorter than a pointer and its text. */
+/* There are so many that each bit counts. */
 struct field_rule {
-	char name[18];
-	uint8_t type;
-	uint8_t flags;
-	/* Of has_NAME or n_NAME; unused with FIELD_MESSAGE. */
-	uint16_t presence;
-	uint16_t value;
-	union {
-		/* Greatest number, or number of bytes or entries; 0: no limit. */
-		uint64_t max;
-		/* Of a message within. */
-		const struct field_set *set;
-	};
+	/* In struct field_names. */
+	uint32_t name : 11;
+	uint32_t type : 4;
+	uint32_t flags : 6;
+	/* Where its value lies in the message, and how far before it has_NAME or n_NAME; in ints.
+	 */
+	uint32_t value : 8;
+	uint32_t presence : 2;
+	/*
+	 * Of a message within: an index into field_sets. Otherwise the greatest number, or number
+	 * of bytes or entries; 0: there is none. FIELD_INT64_MAX stands for INT64_MAX.
+	 */
+	uint32_t limit;
 };
+
+#define FIELD_INT64_MAX UINT32_MAX
 
 struct field_set {
 	const struct field_rule *rules;
 	unsigned int count;
 };
 
+/* Rules of the messages within messages. */
+extern const struct field_set field_sets[];
+
 #define FIELD_SET(array)                                     \
 	{                                                    \
 		.rules = (array), .count = ARRAY_SIZE(array) \
 	}
 
-/* For the tables: type is the message's C type. */
-#define FIELD(message_type, field, field_type, field_flags, limit)            \
-	{                                                                     \
-		.name = #field, .type = (field_type), .flags = (field_flags), \
-		.presence = offsetof(message_type, has_##field),              \
-		.value = offsetof(message_type, field), .max = (limit)        \
+/* For the tables; what does not fit does not compile. */
+#define FIELD_IN_INTS(bytes) ((bytes) / sizeof(int))
+/* Without a branch, at whose other side compilers would look, too. */
+#define FIELD_LIMIT(limit)   \
+	((uint64_t)(limit) - \
+	 ((uint64_t)(limit) == INT64_MAX) * ((uint64_t)INT64_MAX - FIELD_INT64_MAX))
+#define FIELD_RULE(message_type, field, before, field_type, field_flags, field_limit)          \
+	{                                                                                      \
+		.name = offsetof(struct field_names, field), .type = (field_type),             \
+		.flags = (field_flags), .value = FIELD_IN_INTS(offsetof(message_type, field)), \
+		.presence = FIELD_IN_INTS(offsetof(message_type, field) -                      \
+					  offsetof(message_type, before)),                     \
+		.limit = FIELD_LIMIT(field_limit)                                              \
 	}
-#define FIELD_LIST(message_type, field, field_type, field_flags, limit)       \
-	{                                                                     \
-		.name = #field, .type = (field_type), .flags = (field_flags), \
-		.presence = offsetof(message_type, n_##field),                \
-		.value = offsetof(message_type, field), .max = (limit)        \
+
+/* type is the message's C type. */
+#define FIELD(type, field, field_type, flags, limit) \
+	FIELD_RULE(type, field, has_##field, field_type, flags, limit)
+#define FIELD_LIST(type, field, field_type, flags, limit) \
+	FIELD_RULE(type, field, n_##field, field_type, flags, limit)
+#define FIELD_OBJECT(type, field, flags, set) \
+	FIELD_RULE(type, field, field, FIELD_MESSAGE, flags, set)
+#define FIELD_OBJECTS(type, field, flags, set) \
+	FIELD_RULE(type, field, n_##field, FIELD_REPEATED_MESSAGE, flags, set)
+#define FIELD_UNION(message_type, field, field_flags)                            \
+	{                                                                        \
+		.name = offsetof(struct field_names, field), .type = FIELD_CASE, \
+		.flags = (field_flags),                                          \
+		.value = FIELD_IN_INTS(offsetof(message_type, field##_case))     \
 	}
-#define FIELD_OBJECT(message_type, field, field_flags, field_set)              \
-	{                                                                      \
-		.name = #field, .type = FIELD_MESSAGE, .flags = (field_flags), \
-		.value = offsetof(message_type, field), .set = (field_set)     \
-	}
-#define FIELD_OBJECTS(message_type, field, field_flags, field_set)                      \
-	{                                                                               \
-		.name = #field, .type = FIELD_REPEATED_MESSAGE, .flags = (field_flags), \
-		.presence = offsetof(message_type, n_##field),                          \
-		.value = offsetof(message_type, field), .set = (field_set)              \
-	}
-#define FIELD_UNION(message_type, field, field_flags)                       \
-	{                                                                   \
-		.name = #field, .type = FIELD_CASE, .flags = (field_flags), \
-		.value = offsetof(message_type, field##_case)               \
-	}
+
+const char *field_name(const struct field_rule *rule);
+
+/* Not of a message within. UINT64_MAX: there is none. */
+uint64_t field_limit(const struct field_rule *rule);
 
 struct check_failure {
 	enum error_code code;

@@ -62,21 +62,18 @@ static const struct field_rule shutdown_fields[] = {
 static const struct field_rule groups_fields[] = {
 	FIELD_LIST(Provium__V1__Groups, gid, FIELD_REPEATED, 0, MAX_GROUPS),
 };
-static const struct field_set groups_set = FIELD_SET(groups_fields);
 
 static const struct field_rule pty_fields[] = {
 	FIELD(Provium__V1__Pty, rows, FIELD_U32, 0, MAX_WINDOW),
 	FIELD(Provium__V1__Pty, cols, FIELD_U32, 0, MAX_WINDOW),
 	FIELD(Provium__V1__Pty, term, FIELD_BYTES, FIELD_NO_NUL | FIELD_NOT_EMPTY, MAX_TERM),
 };
-static const struct field_set pty_set = FIELD_SET(pty_fields);
 
 static const struct field_rule rlimit_fields[] = {
 	FIELD(Provium__V1__Rlimit, resource, FIELD_U32, FIELD_REQUIRED, MAX_RLIMIT),
 	FIELD(Provium__V1__Rlimit, soft, FIELD_U64, FIELD_REQUIRED, 0),
 	FIELD(Provium__V1__Rlimit, hard, FIELD_U64, FIELD_REQUIRED, 0),
 };
-static const struct field_set rlimit_set = FIELD_SET(rlimit_fields);
 
 static const struct field_rule exec_fields[] = {
 	FIELD_LIST(EXEC, argv, FIELD_REPEATED_BYTES, FIELD_ONE_OF | FIELD_NO_NUL, 0),
@@ -86,22 +83,20 @@ static const struct field_rule exec_fields[] = {
 	FIELD(EXEC, cwd, FIELD_BYTES, FIELD_NO_NUL | FIELD_NOT_EMPTY, 0),
 	FIELD(EXEC, uid, FIELD_U32, 0, MAX_ID),
 	FIELD(EXEC, gid, FIELD_U32, 0, MAX_ID),
-	FIELD_OBJECT(EXEC, groups, 0, &groups_set),
+	FIELD_OBJECT(EXEC, groups, 0, GROUPS_SET),
 	FIELD(EXEC, stdin_kind, FIELD_ENUM, 0, PROVIUM__V1__STDIN_KIND__STDIN_STREAM),
 	FIELD(EXEC, input, FIELD_BYTES, 0, 0),
-	FIELD_OBJECT(EXEC, pty, 0, &pty_set),
+	FIELD_OBJECT(EXEC, pty, 0, PTY_SET),
 	FIELD(EXEC, merge_stderr, FIELD_BOOL, 0, 0),
 	FIELD(EXEC, timeout_ms, FIELD_U64, 0, 0),
 	FIELD(EXEC, output_limit, FIELD_U64, 0, 0),
 	FIELD(EXEC, nice, FIELD_I32, 0, 0),
-	FIELD_OBJECTS(EXEC, rlimits, 0, &rlimit_set),
+	FIELD_OBJECTS(EXEC, rlimits, 0, RLIMIT_SET),
 	FIELD(EXEC, kill_scope, FIELD_ENUM, 0, PROVIUM__V1__KILL_SCOPE__KILL_CGROUP),
 };
 
-static const struct field_set exec_set = FIELD_SET(exec_fields);
-
 static const struct field_rule exec_async_fields[] = {
-	FIELD_OBJECT(Provium__V1__ExecAsync, command, FIELD_REQUIRED, &exec_set),
+	FIELD_OBJECT(Provium__V1__ExecAsync, command, FIELD_REQUIRED, EXEC_SET),
 	FIELD(Provium__V1__ExecAsync, name, FIELD_BYTES, FIELD_NOT_EMPTY | FIELD_NO_NUL,
 	      JOB_MAX_NAME),
 	FIELD(Provium__V1__ExecAsync, keep, FIELD_U64, 0, 0),
@@ -110,23 +105,22 @@ static const struct field_rule exec_async_fields[] = {
 static const struct field_rule job_ref_fields[] = {
 	FIELD_UNION(Provium__V1__JobRef, ref, FIELD_REQUIRED),
 };
-static const struct field_set job_ref_set = FIELD_SET(job_ref_fields);
 
 static const struct field_rule job_wait_fields[] = {
-	FIELD_OBJECT(JOB_WAIT, ref, FIELD_REQUIRED, &job_ref_set),
+	FIELD_OBJECT(JOB_WAIT, ref, FIELD_REQUIRED, JOB_REF_SET),
 	FIELD(JOB_WAIT, timeout_ms, FIELD_U64, 0, 0),
 	FIELD(JOB_WAIT, output, FIELD_BOOL, 0, 0),
 };
 
 static const struct field_rule job_kill_fields[] = {
-	FIELD_OBJECT(JOB_KILL, ref, FIELD_REQUIRED, &job_ref_set),
+	FIELD_OBJECT(JOB_KILL, ref, FIELD_REQUIRED, JOB_REF_SET),
 	FIELD(JOB_KILL, signal, FIELD_U32, FIELD_NOT_EMPTY, MAX_SIGNAL),
 	FIELD(JOB_KILL, grace_ms, FIELD_U64, 0, 0),
 	FIELD(JOB_KILL, output, FIELD_BOOL, 0, 0),
 };
 
 static const struct field_rule job_output_fields[] = {
-	FIELD_OBJECT(JOB_OUTPUT, ref, FIELD_REQUIRED, &job_ref_set),
+	FIELD_OBJECT(JOB_OUTPUT, ref, FIELD_REQUIRED, JOB_REF_SET),
 	FIELD(JOB_OUTPUT, stream, FIELD_ENUM, FIELD_NOT_EMPTY, PROVIUM__V1__STREAM__STREAM_STDERR),
 	FIELD(JOB_OUTPUT, offset, FIELD_U64, 0, 0),
 	FIELD(JOB_OUTPUT, follow, FIELD_BOOL, 0, 0),
@@ -135,22 +129,21 @@ static const struct field_rule job_output_fields[] = {
 static const struct field_rule target_fields[] = {
 	FIELD_UNION(Provium__V1__Target, target, FIELD_REQUIRED),
 };
-static const struct field_set target_set = FIELD_SET(target_fields);
 
 static const struct field_rule stdin_fields[] = {
-	FIELD_OBJECT(STDIN_DATA, target, FIELD_REQUIRED, &target_set),
+	FIELD_OBJECT(STDIN_DATA, target, FIELD_REQUIRED, TARGET_SET),
 	FIELD(STDIN_DATA, data, FIELD_BYTES, 0, 0),
 	FIELD(STDIN_DATA, eof, FIELD_BOOL, 0, 0),
 };
 
 static const struct field_rule resize_fields[] = {
-	FIELD_OBJECT(RESIZE, target, FIELD_REQUIRED, &target_set),
+	FIELD_OBJECT(RESIZE, target, FIELD_REQUIRED, TARGET_SET),
 	FIELD(RESIZE, rows, FIELD_U32, FIELD_REQUIRED, MAX_WINDOW),
 	FIELD(RESIZE, cols, FIELD_U32, FIELD_REQUIRED, MAX_WINDOW),
 };
 
 static const struct field_rule signal_fields[] = {
-	FIELD_OBJECT(Provium__V1__Signal, target, FIELD_REQUIRED, &target_set),
+	FIELD_OBJECT(Provium__V1__Signal, target, FIELD_REQUIRED, TARGET_SET),
 	FIELD(Provium__V1__Signal, signal, FIELD_U32, FIELD_REQUIRED, MAX_SIGNAL),
 	FIELD(Provium__V1__Signal, group, FIELD_BOOL, 0, 0),
 };
@@ -261,7 +254,6 @@ static const struct field_rule buffer_fields[] = {
 	FIELD(BUFFER, fill_seed, FIELD_U32, 0, 0),
 	FIELD(BUFFER, fill_complement, FIELD_BOOL, 0, 0),
 };
-static const struct field_set buffer_set = FIELD_SET(buffer_fields);
 
 static const struct field_rule call_option_fields[] = {
 	FIELD(CALL_OPTION, call, FIELD_U32, FIELD_REQUIRED, 0),
@@ -269,10 +261,9 @@ static const struct field_rule call_option_fields[] = {
 	FIELD(CALL_OPTION, repeat, FIELD_U32, FIELD_NOT_EMPTY, PROVIUM_MAX_REPEAT),
 	FIELD(CALL_OPTION, stop_on_error, FIELD_BOOL, 0, 0),
 };
-static const struct field_set call_option_set = FIELD_SET(call_option_fields);
 
 static const struct field_rule syscall_fields[] = {
-	FIELD_OBJECTS(SYSCALL, buffers, 0, &buffer_set),
+	FIELD_OBJECTS(SYSCALL, buffers, 0, BUFFER_SET),
 	FIELD_LIST(SYSCALL, numbers, FIELD_REPEATED, FIELD_REQUIRED, PROVIUM_MAX_CALLS),
 	FIELD_LIST(SYSCALL, arg_counts, FIELD_REPEATED, 0, 0),
 	FIELD_LIST(SYSCALL, args, FIELD_REPEATED, 0, 0),
@@ -281,7 +272,7 @@ static const struct field_rule syscall_fields[] = {
 	FIELD_LIST(SYSCALL, reference_indexes, FIELD_REPEATED, 0, 0),
 	FIELD_LIST(SYSCALL, reference_offsets, FIELD_REPEATED, 0, 0),
 	FIELD_LIST(SYSCALL, reference_widths, FIELD_REPEATED, 0, 0),
-	FIELD_OBJECTS(SYSCALL, options, 0, &call_option_set),
+	FIELD_OBJECTS(SYSCALL, options, 0, CALL_OPTION_SET),
 	FIELD(SYSCALL, deadline_ms, FIELD_U32, 0, 0),
 	FIELD(SYSCALL, stop_on_error, FIELD_BOOL, 0, 0),
 	FIELD(SYSCALL, background, FIELD_BOOL, 0, 0),
@@ -291,7 +282,7 @@ static const struct field_rule syscall_fields[] = {
 static const struct field_rule ioctl_fields[] = {
 	FIELD(IOCTL, fd, FIELD_I32, FIELD_REQUIRED, 0),
 	FIELD(IOCTL, command, FIELD_U64, FIELD_REQUIRED, 0),
-	FIELD_OBJECTS(IOCTL, buffers, 0, &buffer_set),
+	FIELD_OBJECTS(IOCTL, buffers, 0, BUFFER_SET),
 	FIELD(IOCTL, arg, FIELD_U64, 0, 0),
 	FIELD(IOCTL, deadline_ms, FIELD_U32, 0, 0),
 	FIELD(IOCTL, background, FIELD_BOOL, 0, 0),
@@ -308,66 +299,81 @@ static const struct field_rule spawn_worker_fields[] = {
 	      PROVIUM__V1__SPAWN_WORKER__KIND__THREAD),
 	FIELD(Provium__V1__SpawnWorker, uid, FIELD_U32, 0, MAX_ID),
 	FIELD(Provium__V1__SpawnWorker, gid, FIELD_U32, 0, MAX_ID),
-	FIELD_OBJECT(Provium__V1__SpawnWorker, groups, 0, &groups_set),
+	FIELD_OBJECT(Provium__V1__SpawnWorker, groups, 0, GROUPS_SET),
 };
 
 static const struct field_rule worker_kill_fields[] = {
 	FIELD(Provium__V1__WorkerKill, worker, FIELD_U64, FIELD_REQUIRED, 0),
 };
 
+const struct field_set field_sets[] = {
+	[GROUPS_SET] = FIELD_SET(groups_fields),
+	[PTY_SET] = FIELD_SET(pty_fields),
+	[RLIMIT_SET] = FIELD_SET(rlimit_fields),
+	[EXEC_SET] = FIELD_SET(exec_fields),
+	[JOB_REF_SET] = FIELD_SET(job_ref_fields),
+	[TARGET_SET] = FIELD_SET(target_fields),
+	[BUFFER_SET] = FIELD_SET(buffer_fields),
+	[CALL_OPTION_SET] = FIELD_SET(call_option_fields),
+};
+
 #define FIELDS(array) .fields = FIELD_SET(array)
 #define CODE(name)    PROVIUM__V1__MESSAGE__BODY_##name
 
 static const struct message_rule rules[] = {
-	[CODE(EXEC)] = { "EXEC", op_exec, FIELDS(exec_fields), .lasts = true, .cancellable = true },
-	[CODE(WRITE_FILE)] = { "WRITE_FILE", op_write_file, FIELDS(write_file_fields),
-			       .in_turn = true, .lasts = true, .cancellable = true },
-	[CODE(READ_FILE)] = { "READ_FILE", op_read_file, FIELDS(read_file_fields), .in_turn = true,
-			      .lasts = true, .cancellable = true },
-	[CODE(SHUTDOWN)] = { "SHUTDOWN", op_shutdown, FIELDS(shutdown_fields) },
-	[CODE(SYSCALL)] = { "SYSCALL", op_syscall, FIELDS(syscall_fields), .in_turn = true,
-			    .lasts = true, .cancellable = true },
-	[CODE(IOCTL)] = { "IOCTL", op_ioctl, FIELDS(ioctl_fields), .in_turn = true, .lasts = true,
-			  .cancellable = true },
-	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC", op_exec_async, FIELDS(exec_async_fields) },
-	[CODE(JOB_WAIT)] = { "JOB_WAIT", op_job_wait, FIELDS(job_wait_fields), .lasts = true,
-			     .cancellable = true },
-	[CODE(JOB_KILL)] = { "JOB_KILL", op_job_kill, FIELDS(job_kill_fields), .lasts = true,
-			     .cancellable = true },
-	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER", op_spawn_worker, FIELDS(spawn_worker_fields),
-				 .in_turn = true, .lasts = true },
-	[CODE(PING)] = { "PING", op_ping, FIELDS(ping_fields) },
-	[CODE(AUTH)] = { "AUTH" },
-	[CODE(INFO)] = { "INFO", op_info },
-	[CODE(CANCEL)] = { "CANCEL", op_cancel, FIELDS(cancel_fields) },
-	[CODE(STDIN_DATA)] = { "STDIN", op_stdin, FIELDS(stdin_fields), .lasts = true },
-	[CODE(RESIZE)] = { "RESIZE", op_resize, FIELDS(resize_fields) },
-	[CODE(SIGNAL)] = { "SIGNAL", op_signal, FIELDS(signal_fields) },
-	[CODE(JOB_LIST)] = { "JOB_LIST", op_job_list },
-	[CODE(JOB_OUTPUT)] = { "JOB_OUTPUT", op_job_output, FIELDS(job_output_fields),
-			       .lasts = true, .cancellable = true },
-	[CODE(WRITE_DATA)] = { "WRITE_DATA", op_write_data, FIELDS(write_data_fields),
-			       .in_turn = true, .continues = CODE(WRITE_FILE) },
-	[CODE(STAT)] = { "STAT", op_stat, FIELDS(stat_fields), .in_turn = true },
-	[CODE(LIST_DIR)] = { "LIST_DIR", op_list_dir, FIELDS(list_dir_fields), .in_turn = true,
-			     .lasts = true, .cancellable = true },
-	[CODE(MKDIR)] = { "MKDIR", op_mkdir, FIELDS(mkdir_fields), .in_turn = true },
-	[CODE(REMOVE)] = { "REMOVE", op_remove, FIELDS(remove_fields), .in_turn = true,
-			   .lasts = true, .cancellable = true },
-	[CODE(RENAME)] = { "RENAME", op_rename, FIELDS(rename_fields), .in_turn = true },
-	[CODE(SYMLINK)] = { "SYMLINK", op_symlink, FIELDS(symlink_fields), .in_turn = true },
-	[CODE(READLINK)] = { "READLINK", op_readlink, FIELDS(readlink_fields), .in_turn = true },
-	[CODE(CHMOD)] = { "CHMOD", op_chmod, FIELDS(chmod_fields), .in_turn = true },
-	[CODE(CHOWN)] = { "CHOWN", op_chown, FIELDS(chown_fields), .in_turn = true },
-	[CODE(MOUNT)] = { "MOUNT", op_mount, FIELDS(mount_fields), .in_turn = true },
-	[CODE(UMOUNT)] = { "UMOUNT", op_umount, FIELDS(umount_fields), .in_turn = true },
-	[CODE(TAIL)] = { "TAIL", op_tail, FIELDS(tail_fields), .in_turn = true, .lasts = true,
+	[CODE(EXEC)] = { "EXEC", .handler = op_exec, FIELDS(exec_fields), .lasts = true,
 			 .cancellable = true },
-	[CODE(READ_MEMORY)] = { "READ_MEMORY", op_read_memory, FIELDS(read_memory_fields),
-				.in_turn = true, .lasts = true, .cancellable = true },
-	[CODE(WORKER_LIST)] = { "WORKER_LIST", op_worker_list },
-	[CODE(WORKER_KILL)] = { "WORKER_KILL", op_worker_kill, FIELDS(worker_kill_fields),
-				.lasts = true, .cancellable = true },
+	[CODE(WRITE_FILE)] = { "WRITE_FILE", .handler = op_write_file, FIELDS(write_file_fields),
+			       .in_turn = true, .lasts = true, .cancellable = true },
+	[CODE(READ_FILE)] = { "READ_FILE", .handler = op_read_file, FIELDS(read_file_fields),
+			      .in_turn = true, .lasts = true, .cancellable = true },
+	[CODE(SHUTDOWN)] = { "SHUTDOWN", .handler = op_shutdown, FIELDS(shutdown_fields) },
+	[CODE(SYSCALL)] = { "SYSCALL", .handler = op_syscall, FIELDS(syscall_fields),
+			    .in_turn = true, .lasts = true, .cancellable = true },
+	[CODE(IOCTL)] = { "IOCTL", .handler = op_ioctl, FIELDS(ioctl_fields), .in_turn = true,
+			  .lasts = true, .cancellable = true },
+	[CODE(EXEC_ASYNC)] = { "EXEC_ASYNC", .handler = op_exec_async, FIELDS(exec_async_fields) },
+	[CODE(JOB_WAIT)] = { "JOB_WAIT", .handler = op_job_wait, FIELDS(job_wait_fields),
+			     .lasts = true, .cancellable = true },
+	[CODE(JOB_KILL)] = { "JOB_KILL", .handler = op_job_kill, FIELDS(job_kill_fields),
+			     .lasts = true, .cancellable = true },
+	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER", .handler = op_spawn_worker,
+				 FIELDS(spawn_worker_fields), .in_turn = true, .lasts = true },
+	[CODE(PING)] = { "PING", .handler = op_ping, FIELDS(ping_fields) },
+	[CODE(AUTH)] = { "AUTH" },
+	[CODE(INFO)] = { "INFO", .handler = op_info },
+	[CODE(CANCEL)] = { "CANCEL", .handler = op_cancel, FIELDS(cancel_fields) },
+	[CODE(STDIN_DATA)] = { "STDIN", .handler = op_stdin, FIELDS(stdin_fields), .lasts = true },
+	[CODE(RESIZE)] = { "RESIZE", .handler = op_resize, FIELDS(resize_fields) },
+	[CODE(SIGNAL)] = { "SIGNAL", .handler = op_signal, FIELDS(signal_fields) },
+	[CODE(JOB_LIST)] = { "JOB_LIST", .handler = op_job_list },
+	[CODE(JOB_OUTPUT)] = { "JOB_OUTPUT", .handler = op_job_output, FIELDS(job_output_fields),
+			       .lasts = true, .cancellable = true },
+	[CODE(WRITE_DATA)] = { "WRITE_DATA", .handler = op_write_data, FIELDS(write_data_fields),
+			       .in_turn = true, .continues = CODE(WRITE_FILE) },
+	[CODE(STAT)] = { "STAT", .handler = op_stat, FIELDS(stat_fields), .in_turn = true },
+	[CODE(LIST_DIR)] = { "LIST_DIR", .handler = op_list_dir, FIELDS(list_dir_fields),
+			     .in_turn = true, .lasts = true, .cancellable = true },
+	[CODE(MKDIR)] = { "MKDIR", .handler = op_mkdir, FIELDS(mkdir_fields), .in_turn = true },
+	[CODE(REMOVE)] = { "REMOVE", .handler = op_remove, FIELDS(remove_fields), .in_turn = true,
+			   .lasts = true, .cancellable = true },
+	[CODE(RENAME)] = { "RENAME", .handler = op_rename, FIELDS(rename_fields), .in_turn = true },
+	[CODE(SYMLINK)] = { "SYMLINK", .handler = op_symlink, FIELDS(symlink_fields),
+			    .in_turn = true },
+	[CODE(READLINK)] = { "READLINK", .handler = op_readlink, FIELDS(readlink_fields),
+			     .in_turn = true },
+	[CODE(CHMOD)] = { "CHMOD", .handler = op_chmod, FIELDS(chmod_fields), .in_turn = true },
+	[CODE(CHOWN)] = { "CHOWN", .handler = op_chown, FIELDS(chown_fields), .in_turn = true },
+	[CODE(MOUNT)] = { "MOUNT", .handler = op_mount, FIELDS(mount_fields), .in_turn = true },
+	[CODE(UMOUNT)] = { "UMOUNT", .handler = op_umount, FIELDS(umount_fields), .in_turn = true },
+	[CODE(TAIL)] = { "TAIL", .handler = op_tail, FIELDS(tail_fields), .in_turn = true,
+			 .lasts = true, .cancellable = true },
+	[CODE(READ_MEMORY)] = { "READ_MEMORY", .handler = op_read_memory,
+				FIELDS(read_memory_fields), .in_turn = true, .lasts = true,
+				.cancellable = true },
+	[CODE(WORKER_LIST)] = { "WORKER_LIST", .handler = op_worker_list },
+	[CODE(WORKER_KILL)] = { "WORKER_KILL", .handler = op_worker_kill,
+				FIELDS(worker_kill_fields), .lasts = true, .cancellable = true },
 	[CODE(CLOCK_GET)] = { "CLOCK_GET" },
 	[CODE(CLOCK_SET)] = { "CLOCK_SET" },
 	[CODE(RESEED)] = { "RESEED" },

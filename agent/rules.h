@@ -17,22 +17,36 @@ struct session;
 typedef void (*message_handler)(struct session *session, uint32_t id,
 				const Provium__V1__Message *message);
 
+/* The messages within messages. */
+enum field_set_index {
+	/* Without a rule: one that is not served. */
+	NO_SET,
+	GROUPS_SET,
+	PTY_SET,
+	RLIMIT_SET,
+	EXEC_SET,
+	JOB_REF_SET,
+	TARGET_SET,
+	BUFFER_SET,
+	CALL_OPTION_SET,
+};
+
 struct message_rule {
 	/* As in docs/protocol.md, without MSG_. */
-	char name[14];
+	char name[13];
+	/* Belongs to a request in flight of this code, with the same id; has no reply of its own.
+	 */
+	uint8_t continues;
+	/* May have to wait: file operations and system calls run in the order sent. */
+	bool in_turn : 1;
+	/* Can stay in flight, so that how many there are is limited. */
+	bool lasts : 1;
+	/* CANCEL can end it. */
+	bool cancellable : 1;
 	/* NULL: known and not served. */
 	message_handler handler;
 	/* What holds of its fields. */
 	struct field_set fields;
-	/* May have to wait: file operations and system calls run in the order sent. */
-	bool in_turn;
-	/* Belongs to a request in flight of this code, with the same id; has no reply of its own.
-	 */
-	uint32_t continues;
-	/* Can stay in flight, so that how many there are is limited. */
-	bool lasts;
-	/* CANCEL can end it. */
-	bool cancellable;
 };
 
 /* Request codes are under 128 (docs/protocol.md). */

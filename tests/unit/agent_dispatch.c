@@ -99,20 +99,21 @@ static void compare_set(const char *name, const ProtobufCMessageDescriptor *sche
 static void compare_field(const ProtobufCFieldDescriptor *field, const struct field_rule *rule)
 {
 	ck_assert_msg(rule->type == type_of(field), "%s: another type", field->name);
-	ck_assert_uint_eq(rule->value, field->offset);
+	ck_assert_uint_eq(rule->value * sizeof(int), field->offset);
 	if (rule->type != FIELD_MESSAGE)
-		ck_assert_uint_eq(rule->presence, field->quantifier_offset);
+		ck_assert_uint_eq((rule->value - rule->presence) * sizeof(int),
+				  field->quantifier_offset);
 	if (rule->type == FIELD_ENUM) {
 		const ProtobufCEnumDescriptor *values = field->descriptor;
 		unsigned int first = rule->flags & FIELD_NOT_EMPTY ? 1 : 0;
 
 		for (unsigned int i = 0; i < values->n_values; i++)
 			ck_assert_int_eq(values->values[i].value, (int)(first + i));
-		ck_assert_uint_eq(rule->max, first + values->n_values - 1);
+		ck_assert_uint_eq(field_limit(rule), first + values->n_values - 1);
 	}
 	if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-		ck_assert_msg(rule->set != NULL, "%s: nothing is checked within", field->name);
-		compare_set(field->name, field->descriptor, rule->set);
+		ck_assert_msg(rule->limit != NO_SET, "%s: nothing is checked within", field->name);
+		compare_set(field->name, field->descriptor, &field_sets[rule->limit]);
 	}
 }
 
@@ -121,8 +122,8 @@ static bool is_rule_of(const struct field_rule *rule, const ProtobufCFieldDescri
 {
 	if (rule->type == FIELD_CASE)
 		return (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
-		       rule->value == field->quantifier_offset;
-	return strcmp(rule->name, field->name) == 0;
+		       rule->value * sizeof(int) == field->quantifier_offset;
+	return strcmp(field_name(rule), field->name) == 0;
 }
 
 /* No message of the schema holds itself. */
@@ -148,7 +149,7 @@ static void compare_set(const char *name, const ProtobufCMessageDescriptor *sche
 
 		for (unsigned int n = 0; n < schema->n_fields; n++)
 			known |= is_rule_of(&set->rules[r], &schema->fields[n]);
-		ck_assert_msg(known, "%s: no field %s", name, set->rules[r].name);
+		ck_assert_msg(known, "%s: no field %s", name, field_name(&set->rules[r]));
 	}
 }
 
@@ -178,7 +179,7 @@ START_TEST(paths_hold_no_nul)
 
 		for (unsigned int r = 0; rule && r < rule->fields.count; r++)
 			for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-				if (strcmp(rule->fields.rules[r].name, strings[i]) == 0)
+				if (strcmp(field_name(&rule->fields.rules[r]), strings[i]) == 0)
 					ck_assert(rule->fields.rules[r].flags & FIELD_NO_NUL);
 	}
 }
@@ -263,19 +264,12 @@ END_TEST
 
 START_TEST(check_messages_within)
 {
-	static const struct field_rule gids[] = {
-		FIELD_LIST(Provium__V1__Groups, gid, FIELD_REPEATED, 0, 2),
-	};
-	static const struct field_set group_set = FIELD_SET(gids);
-	static const struct field_rule resources[] = {
-		FIELD(Provium__V1__Rlimit, resource, FIELD_U32, FIELD_REQUIRED, 15),
-	};
-	static const struct field_set rlimit_set = FIELD_SET(resources);
 	static const struct field_rule rules[] = {
-		FIELD_OBJECT(Provium__V1__Exec, groups, 0, &group_set),
-		FIELD_OBJECTS(Provium__V1__Exec, rlimits, 0, &rlimit_set),
+		FIELD_OBJECT(Provium__V1__Exec, groups, 0, GROUPS_SET),
+		FIELD_OBJECTS(Provium__V1__Exec, rlimits, 0, RLIMIT_SET),
 	};
-	uint32_t gid[] = { 1, 2, 3 };
+	/* One more than Linux takes. */
+	static uint32_t gid[65537];
 	Provium__V1__Groups groups = PROVIUM__V1__GROUPS__INIT;
 	Provium__V1__Rlimit rlimit = PROVIUM__V1__RLIMIT__INIT;
 	Provium__V1__Rlimit *rlimits[] = { &rlimit };
@@ -284,12 +278,12 @@ START_TEST(check_messages_within)
 	ck_assert(CHECK(message, rules));
 	message.groups = &groups;
 	groups.gid = gid;
-	groups.n_gid = 2;
+	groups.n_gid = 65536;
 	ck_assert(CHECK(message, rules));
-	groups.n_gid = 3;
+	groups.n_gid = 65537;
 	ck_assert(!CHECK(message, rules));
 	ck_assert_int_eq(failure.code, ERROR_LIMIT);
-	ck_assert_str_eq(failure.text, "groups: gid: 3 entries; at most 2 are allowed");
+	ck_assert_str_eq(failure.text, "groups: gid: 65537 entries; at most 65536 are allowed");
 	message.groups = NULL;
 	message.rlimits = rlimits;
 	message.n_rlimits = 1;

@@ -91,11 +91,11 @@ static const struct field_rule *find_rule(int body, const struct target *target)
 			return NULL;
 		rule = NULL;
 		for (unsigned int i = 0; set && i < set->count; i++)
-			if (strcmp(set->rules[i].name, field->name) == 0)
+			if (strcmp(field_name(&set->rules[i]), field->name) == 0)
 				rule = &set->rules[i];
 		ck_assert_msg(rule, "%s: no rule for %s", rule_of((uint32_t)body)->name,
 			      field->name);
-		set = field->type == PROTOBUF_C_TYPE_MESSAGE ? rule->set : NULL;
+		set = field->type == PROTOBUF_C_TYPE_MESSAGE ? &field_sets[rule->limit] : NULL;
 	}
 	return rule;
 }
@@ -110,8 +110,8 @@ static bool needs_fields(const struct field_rule *rule)
 {
 	if (rule->type != FIELD_MESSAGE && rule->type != FIELD_REPEATED_MESSAGE)
 		return false;
-	for (unsigned int i = 0; i < rule->set->count; i++)
-		if (rule->set->rules[i].flags & FIELD_REQUIRED)
+	for (unsigned int i = 0; i < field_sets[rule->limit].count; i++)
+		if (field_sets[rule->limit].rules[i].flags & FIELD_REQUIRED)
 			return true;
 	return false;
 }
@@ -159,16 +159,16 @@ static int expected_of_oversized(const struct field_rule *rule, const struct tar
 	case FIELD_REPEATED_MESSAGE:
 		return needs_fields(rule) ? REFUSED : ANYTHING;
 	case FIELD_BYTES:
-		if (rule->max && rule->max < OVERSIZED_LENGTH)
+		if (field_limit(rule) < OVERSIZED_LENGTH)
 			return CODE(LIMIT);
 		/* Those without a NUL are for the kernel, which takes none that is so long. */
 		return rule->flags & FIELD_NO_NUL ? REFUSED : ANYTHING;
 	case FIELD_REPEATED:
-		return rule->max ? CODE(LIMIT) : ANYTHING;
+		return rule->limit ? CODE(LIMIT) : ANYTHING;
 	default:
 		if ((rule->flags & FIELD_ONE_OF) && !target->in_text)
 			return CODE(INVALID);
-		return rule->max && !is_bytes(rule) ? CODE(INVALID) : ANYTHING;
+		return rule->limit && !is_bytes(rule) ? CODE(INVALID) : ANYTHING;
 	}
 }
 
@@ -361,7 +361,8 @@ static void judge(const char *name, const struct verdict *verdict, const struct 
 		ck_assert_msg(verdict->code == wanted, "%s: code %d, not %d: %s", name,
 			      verdict->code, wanted, verdict->text);
 	if (is_told)
-		ck_assert_msg(strstr(verdict->text, rule->name), "%s: %s", name, verdict->text);
+		ck_assert_msg(strstr(verdict->text, field_name(rule)), "%s: %s", name,
+			      verdict->text);
 }
 
 /* False: the field cannot be wrong in this way. */
@@ -375,8 +376,8 @@ static bool run_case(int body, const char *text, struct target *target)
 
 	/* More than a list may have. */
 	target->entries = 20000;
-	if (rule && rule->type == FIELD_REPEATED)
-		target->entries = MAX(target->entries, (size_t)rule->max + 1);
+	if (rule && rule->type == FIELD_REPEATED && rule->limit)
+		target->entries = MAX(target->entries, (size_t)field_limit(rule) + 1);
 	request_encode(&bytes, schema_of(body), text, agent->directory, target);
 	if (target->impossible)
 		return false;
