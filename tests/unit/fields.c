@@ -230,6 +230,7 @@ static bool is_stream_message(const Provium__V1__Message *message)
 	case BODY(FILE_DATA):
 	case BODY(WRITE_ACK):
 	case BODY(DIR_ENTRIES):
+	case BODY(CALL_STARTED):
 		return true;
 	default:
 		return false;
