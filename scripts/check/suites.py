@@ -114,7 +114,7 @@ def interop(part):
 
 def fetch_kernels():
     """Begins to fetch them, beside what compiles: the network takes most of the time."""
-    return concurrent.futures.ThreadPoolExecutor(1).submit(run, "scripts/kernels")
+    return concurrent.futures.ThreadPoolExecutor(1).submit(run, "scripts/kernels", "--headers")
 
 
 def await_kernels(kernels):
