@@ -22,6 +22,7 @@
 
 #include "agent/fds.h"
 #include "agent/guest_fds.h"
+#include "agent/kmsg.h"
 #include "agent/listen.h"
 #include "agent/log.h"
 #include "agent/power.h"
@@ -246,6 +247,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	config->modules_ns = load_modules();
 	config->proc_fd = fds->proc;
 	config->dev_fd = fds->dev;
+	config->kmsg = kmsg_share(fds->kmsg);
 	config->power = power_set;
 	config->listener = LISTENER_VSOCK;
 	config->listen_fd = listen_for_host(options->port, fds->dev);

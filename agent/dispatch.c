@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/kmsg.h"
 #include "agent/log.h"
 #include "agent/rules.h"
 #include "agent/server.h"
@@ -137,6 +138,14 @@ static bool may_begin(struct session *session, const Provium__V1__Message *messa
 	return true;
 }
 
+static void handle(struct session *session, const Provium__V1__Message *message,
+		   const struct message_rule *rule)
+{
+	kmsg_begin(session, message->id, rule->in_turn || rule->lasts);
+	rule->handler(session, message->id, message);
+	kmsg_end(session->loop);
+}
+
 static void dispatch_message(struct session *session, const Provium__V1__Message *message,
 			     const uint8_t *body, uint32_t length)
 {
@@ -178,7 +187,7 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 	else if (rule->in_turn && turn_must_wait(session))
 		wait_for_turn(session, message->id, rule, body, length);
 	else
-		rule->handler(session, message->id, message);
+		handle(session, message, rule);
 }
 
 /* NULL: it could not be decoded, which has been answered. */
@@ -228,7 +237,9 @@ void dispatch_turn(struct session *session, const uint8_t *body, uint32_t length
 		return;
 	rule = rule_of(message->body_case);
 	/* Its WRITE_FILE may have failed since. */
-	if (!rule->continues || has_turn(session, message->id, rule))
+	if (rule->continues && has_turn(session, message->id, rule))
 		rule->handler(session, message->id, message);
+	else if (!rule->continues)
+		handle(session, message, rule);
 	decoder_release(&session->loop->decoder);
 }

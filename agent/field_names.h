@@ -11,7 +11,7 @@
 	NAME(atomic) NAME(background) NAME(buffers) NAME(call) NAME(clear_env) NAME(cols) \
 	NAME(command) NAME(create) NAME(cwd) NAME(data) NAME(deadline_ms) NAME(env) \
 	NAME(eof) NAME(exclusive) NAME(fd) NAME(field) NAME(fill_complement) \
-	NAME(fill_seed) NAME(flags) NAME(follow) NAME(fstype) NAME(gid) NAME(grace_ms) \
+	NAME(fill_seed) NAME(flags) NAME(follow) NAME(from_start) NAME(fstype) NAME(gid) NAME(grace_ms) \
 	NAME(group) NAME(groups) NAME(hard) NAME(hole) NAME(input) NAME(keep) NAME(kind) \
 	NAME(kill_scope) NAME(last) NAME(length) NAME(merge_stderr) NAME(missing_ok) \
 	NAME(mode) NAME(name) NAME(new_path) NAME(nice) NAME(numbers) NAME(offset) \

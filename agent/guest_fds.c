@@ -24,7 +24,7 @@ void guest_fds_open(struct guest_fds *fds, bool ours)
 	fds->sysrq = fds->kmsg = -1;
 	if (ours) {
 		fds->sysrq = guest_open_sysrq(fds);
-		fds->kmsg = fd_raise(openat(fds->dev, "kmsg", O_WRONLY | O_CLOEXEC));
+		fds->kmsg = fd_raise(openat(fds->dev, "kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC));
 	}
 }
 

@@ -14,6 +14,7 @@ struct guest_fds {
 	int dev;
 	/* To be written; only in a guest that is ours. */
 	int sysrq;
+	/* To be read and written, non-blocking; likewise. */
 	int kmsg;
 };
 

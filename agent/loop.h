@@ -20,6 +20,7 @@
 
 struct cgroups;
 struct ev_loop;
+struct kmsg;
 struct server_config;
 struct workers;
 
@@ -90,6 +91,8 @@ struct loop {
 	int devpts_fd;
 	/* NULL: not needed so far (cgroup.c). */
 	struct cgroups *cgroups;
+	/* NULL: what the kernel says is not watched (kmsg.c). */
+	struct kmsg *kmsg;
 	/* The stack of a new process until it executes its program. */
 	void *spawn_stack;
 	char oom_score_adj[12];

@@ -65,6 +65,9 @@ HANDLER(op_spawn_worker);
 HANDLER(op_worker_list);
 HANDLER(op_worker_kill);
 
+/* op_kernel_log.c */
+HANDLER(op_kernel_log);
+
 #undef HANDLER
 
 #endif

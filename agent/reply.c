@@ -10,6 +10,7 @@
 #include "agent/connection.h"
 #include "agent/dispatch.h"
 #include "agent/errno_name.h"
+#include "agent/kmsg.h"
 #include "agent/loop.h"
 #include "agent/os.h"
 #include "agent/rules.h"
@@ -24,19 +25,40 @@
 #error "PROVIUM_VERSION is not defined"
 #endif
 
-void reply_send(struct session *session, uint32_t id, Provium__V1__Message *message)
+static bool is_final(int body)
 {
+	switch (body) {
+	case PROVIUM__V1__MESSAGE__BODY_OUTPUT:
+	case PROVIUM__V1__MESSAGE__BODY_FILE_DATA:
+	case PROVIUM__V1__MESSAGE__BODY_WRITE_ACK:
+	case PROVIUM__V1__MESSAGE__BODY_DIR_ENTRIES:
+	case PROVIUM__V1__MESSAGE__BODY_CALL_STARTED:
+	case PROVIUM__V1__MESSAGE__BODY_KERNEL_LOG_RECORD:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *message)
+{
+	uint64_t kernel_events[KMSG_MAX_NUMBERS];
 	size_t size;
 	uint8_t *frame;
 
 	message->has_id = id != 0;
 	message->id = id;
+	if (id != 0 && is_final(message->body_case)) {
+		message->kernel_events = kernel_events;
+		message->n_kernel_events = kmsg_final(session, id, kernel_events);
+	}
 	size = message_frame_size(message);
 	frame = connection_reserve(session->connection, size);
 	if (!frame)
-		return;
+		return false;
 	message_frame_pack(message, frame);
 	connection_commit(session->connection, size);
+	return true;
 }
 
 /* The kernel's name of this boot, or "". */

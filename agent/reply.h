@@ -2,6 +2,7 @@
 #ifndef AGENT_REPLY_H
 #define AGENT_REPLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/buffer.h"
@@ -22,8 +23,8 @@ enum error_code {
 	ERROR_UNSUPPORTED = PROVIUM__V1__ERROR_CODE__ERROR_UNSUPPORTED,
 };
 
-/* Queues the message with this id. */
-void reply_send(struct session *session, uint32_t id, Provium__V1__Message *message);
+/* Queues the message with this id. False: its connection has ended, or there was no memory. */
+bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *message);
 
 void reply_ready(struct session *session, uint32_t id);
 void reply_ok(struct session *session, uint32_t id);

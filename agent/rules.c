@@ -53,6 +53,10 @@ static const struct field_rule cancel_fields[] = {
 	FIELD(Provium__V1__Cancel, request, FIELD_U32, FIELD_REQUIRED, 0),
 };
 
+static const struct field_rule kernel_log_fields[] = {
+	FIELD(Provium__V1__KernelLog, from_start, FIELD_BOOL, 0, 0),
+};
+
 static const struct field_rule shutdown_fields[] = {
 	FIELD(Provium__V1__Shutdown, mode, FIELD_ENUM, 0, PROVIUM__V1__SHUTDOWN__MODE__PANIC),
 	FIELD(Provium__V1__Shutdown, sync, FIELD_BOOL, 0, 0),
@@ -377,7 +381,8 @@ static const struct message_rule rules[] = {
 	[CODE(CLOCK_GET)] = { "CLOCK_GET" },
 	[CODE(CLOCK_SET)] = { "CLOCK_SET" },
 	[CODE(RESEED)] = { "RESEED" },
-	[CODE(KERNEL_LOG)] = { "KERNEL_LOG" },
+	[CODE(KERNEL_LOG)] = { "KERNEL_LOG", .handler = op_kernel_log, FIELDS(kernel_log_fields),
+			       .lasts = true, .cancellable = true },
 	[CODE(RELEASE_INIT)] = { "RELEASE_INIT" },
 };
 

@@ -10,6 +10,7 @@
 #include "agent/connection.h"
 #include "agent/fds.h"
 #include "agent/job.h"
+#include "agent/kmsg.h"
 #include "agent/listener.h"
 #include "agent/log.h"
 #include "agent/loop.h"
@@ -79,6 +80,7 @@ int server_run(const struct server_config *config)
 		loop_finish(&loop);
 		return -ENOMEM;
 	}
+	kmsg_start(&loop);
 	ev_io_init(&stop, on_stop, config->stop_fd, EV_READ);
 	stop.data = &loop;
 	if (config->stop_fd >= 0)
@@ -101,6 +103,7 @@ int server_run(const struct server_config *config)
 	error = config->listen_fd >= 0 && !listener ? -ENOMEM : 0;
 	listener_stop(listener);
 	end_all(&loop);
+	kmsg_stop(&loop);
 	ev_io_stop(loop.ev, &stop);
 	workers_stop(&loop);
 	deadlines_finish(&loop.deadlines);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+struct kmsg_source;
 struct shared;
 
 enum listener_kind {
@@ -71,6 +72,9 @@ struct server_config {
 	int proc_fd;
 	/* A devtmpfs that is mounted nowhere. -1: /dev is used. */
 	int dev_fd;
+
+	/* What the kernel says; NULL: that is not watched (kmsg.h). */
+	struct kmsg_source *kmsg;
 
 	/* How often this process has been started again, and why the last time (NULL: never). */
 	uint32_t restarts;

@@ -6,6 +6,7 @@
 
 #include "agent/connection.h"
 #include "agent/dispatch.h"
+#include "agent/kmsg.h"
 #include "agent/log.h"
 #include "agent/op_worker.h"
 #include "agent/reply.h"
@@ -36,6 +37,7 @@ static void on_drained(void *owner)
 	list_for_each(request, &session->requests, link)
 		if (request->operations->resume)
 			request->operations->resume(request);
+	kmsg_catch_up(session);
 	turn_next(session);
 }
 
@@ -92,6 +94,7 @@ void session_start(struct loop *loop, int fd)
 	list_append(&loop->sessions, &session->link);
 	reply_ready(session, 0);
 	workers_tell(loop);
+	kmsg_greet(session);
 }
 
 void request_begin(struct request *request, struct session *session, uint32_t id, uint32_t code,
@@ -101,6 +104,7 @@ void request_begin(struct request *request, struct session *session, uint32_t id
 	request->id = id;
 	request->code = code;
 	request->operations = operations;
+	request->kernel_from = kmsg_begun(session->loop);
 	list_append(&session->requests, &request->link);
 	session->request_count++;
 }
@@ -113,6 +117,8 @@ void request_end(struct request *request)
 		return;
 	list_remove(&request->link);
 	session->request_count--;
+	session->ended_id = request->id;
+	session->ended_from = request->kernel_from;
 	if (session->turn == request) {
 		session->turn = NULL;
 		turn_next(session);

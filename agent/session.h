@@ -40,6 +40,8 @@ struct request {
 	/* The number of its body's field. */
 	uint32_t code;
 	const struct request_operations *operations;
+	/* The last event of the kernel's before it (kmsg.c). */
+	uint64_t kernel_from;
 };
 
 struct session {
@@ -59,6 +61,11 @@ struct session {
 	struct task next_turn;
 	/* Held for the standard input of its commands. */
 	size_t input_bytes;
+	/* The last event of the kernel's that it has got (kmsg.c). */
+	uint64_t kernel_told;
+	/* The request that has ended last, whose final reply is being sent. */
+	uint32_t ended_id;
+	uint64_t ended_from;
 	/* SHUTDOWN has been answered: the power goes when this connection has ended. */
 	bool shutting_down;
 };

@@ -100,7 +100,7 @@ static int hex_digit(char digit)
  */
 static bool is_oops(const char *line)
 {
-	const char *at = strstr(line, " [#");
+	const char *at = text_find(line, " [#");
 	int digits = 0;
 
 	if (!at || at[3] < '1' || at[3] > '9')
@@ -124,7 +124,7 @@ static const struct headline *find_headline(const char *line, bool ruled)
 		const struct headline *headline = &headlines[i];
 
 		if (strncmp(text, headline->text, strlen(headline->text)) == 0 &&
-		    strstr(text, headline->part) && (ruled || !headline->ruled))
+		    text_find(text, headline->part) && (ruled || !headline->ruled))
 			return headline;
 	}
 	return NULL;
@@ -133,8 +133,10 @@ static const struct headline *find_headline(const char *line, bool ruled)
 /* A line of nothing but '='. */
 static bool is_rule(const char *line)
 {
-	size_t length = strspn(line, "=");
+	size_t length = 0;
 
+	while (line[length] == '=')
+		length++;
 	return length >= RULE_MIN && line[length] == '\0';
 }
 
@@ -251,7 +253,7 @@ static void add_line(struct splat *splat, const struct kmsg_record *record, cons
 	if (splat->kind != 0 && !inside)
 		return;
 	if (is_rule(line) && !(inside && splat->end == END_RULE)) {
-		snprintf(splat->rule, sizeof(splat->rule), "%s", line);
+		snprintf(splat->rule, sizeof(splat->rule), "%.*s", SPLAT_MAX_RULE, line);
 		splat->rule_facility = facility;
 		return;
 	}
@@ -328,5 +330,6 @@ bool kmsg_parse(char *data, size_t size, struct kmsg_record *record)
 	record->priority = (unsigned int)priority;
 	record->text = text;
 	record->length = unescape(text, (size_t)(end - text));
+	text[record->length] = '\0';
 	return true;
 }

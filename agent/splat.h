@@ -76,7 +76,8 @@ void splat_finish(struct splat *splat);
 /*
  * Takes a record of /dev/kmsg apart (Documentation/ABI/testing/dev-kmsg): "PRIORITY,SEQUENCE,
  * TIMESTAMP,FLAGS...;TEXT\n KEY=VALUE\n...". Its escapes are undone in place, and what it says of
- * a device, behind the text, is left out. data[size] must be writable. False: it is no record.
+ * a device, behind the text, is left out. data[size] must be writable: a NUL ends the text, which
+ * may hold others. False: it is no record.
  */
 bool kmsg_parse(char *data, size_t size, struct kmsg_record *record);
 

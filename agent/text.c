@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /*
  * Length of the well-formed multi-byte sequence at the start of a NUL-terminated text, or 0 (The
@@ -71,4 +72,14 @@ bool text_read_number(const char **text, uint64_t *value)
 		return false;
 	*text = at;
 	return true;
+}
+
+const char *text_find(const char *text, const char *part)
+{
+	size_t length = strlen(part);
+
+	for (; strncmp(text, part, length) != 0; text++)
+		if (*text == '\0')
+			return NULL;
+	return text;
 }

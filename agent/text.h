@@ -18,4 +18,10 @@ void text_make_utf8(char *text, bool has_lines);
  */
 bool text_read_number(const char **text, uint64_t *value);
 
+/*
+ * Where part stands in text; NULL: nowhere. (strstr(3) of the C library is made for long texts, and
+ * twenty times as large.)
+ */
+const char *text_find(const char *text, const char *part);
+
 #endif

@@ -61,6 +61,7 @@ static struct worker *make_worker(const struct loop *loop, struct worker_entry *
 	worker->config.stop_fd = entry->thread ? entry->stop_fd : worker->config.agent_life_fd;
 	/* The machine is not for a worker to end. */
 	worker->config.power = NULL;
+	worker->config.kmsg = NULL;
 	worker->config.restarts = 0;
 	worker->config.restart_reason = NULL;
 	return worker;

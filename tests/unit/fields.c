@@ -69,6 +69,7 @@ static const struct {
 	{ BODY(SPAWN_WORKER), "", true },
 	{ BODY(WORKER_LIST), "", true },
 	{ BODY(WORKER_KILL), "worker:999", true },
+	{ BODY(KERNEL_LOG), "" },
 };
 
 const size_t fields_requests = ARRAY_SIZE(bases);
@@ -231,6 +232,7 @@ static bool is_stream_message(const Provium__V1__Message *message)
 	case BODY(WRITE_ACK):
 	case BODY(DIR_ENTRIES):
 	case BODY(CALL_STARTED):
+	case BODY(KERNEL_LOG_RECORD):
 		return true;
 	default:
 		return false;
