@@ -16,6 +16,7 @@
 #include <linux/vm_sockets.h>
 
 #include "agent/fds.h"
+#include "agent/guest_malloc.h"
 #include "agent/listen.h"
 #include "agent/log.h"
 #include "agent/loop.h"
@@ -170,12 +171,17 @@ static void run_process(struct worker *worker)
 
 /*
  * The system call, since the C library's fork() makes no siblings. What that would have put right
- * in the child are its books of threads, which is the one that has forked.
+ * in the child are the allocator's lock, and the library's books of threads, of which there is one.
  */
 static bool start_process(struct worker *worker)
 {
-	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
+	long pid;
 
+	if (guest_malloc_lock)
+		guest_malloc_lock();
+	pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
+	if (guest_malloc_unlock)
+		guest_malloc_unlock();
 	if (pid == 0)
 		run_process(worker);
 	if (pid > 0)

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "unit.h"
+
 /* One of the two. */
 static const char *agent_program;
 static const char *server_program;
@@ -119,4 +121,31 @@ void real_finish(void)
 	snprintf(path, sizeof(path), "%s/agent", directory);
 	unlink(path);
 	ck_assert_int_eq(rmdir(directory), 0);
+}
+
+TCase *real_case(const char *name)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_checked_fixture(tcase, real_start, real_finish);
+	return tcase;
+}
+
+void real_connect_again(void)
+{
+	char address[200];
+
+	provium_connection_free(connection);
+	snprintf(address, sizeof(address), "agent-unix:%s/agent", directory);
+	check_ok(provium_connect(address, SOON, &connection, &error));
+}
+
+bool real_is_root(void)
+{
+	return unit_is_root();
+}
+
+void real_open_directory(void)
+{
+	ck_assert_int_eq(chmod(directory, 0777), 0);
 }

@@ -2,6 +2,8 @@
  * The library against the real agent, without a VM: "server PATH" is its server over a socketpair,
  * "program PATH" the static binary over its Unix socket. What it does happens on this machine, so
  * that pids and files can be looked at directly.
+ *
+ * What is written for both and for guests (tests/integration/workers) keeps to what is marked so.
  */
 #ifndef TESTS_LIB_REAL_H
 #define TESTS_LIB_REAL_H
@@ -23,11 +25,21 @@ bool real_is_program(void);
 void real_start(void);
 void real_finish(void);
 
+/* For guests, too: a case with these fixtures. */
+TCase *real_case(const char *name);
+/* For guests, too: another connection in the place of `connection`, whose server has died. */
+void real_connect_again(void);
+/* For guests, too: whether the agent is root; the test is told as skipped where it is not. */
+bool real_is_root(void);
+/* For guests, too: every user may make files in the directory. */
+void real_open_directory(void);
+
 extern pid_t agent_pid;
-extern struct provium_connection *connection;
-extern struct provium_error error;
+/* For guests, too, where they are paths of the guest's. */
 extern char directory[128];
 extern char path[160];
+extern struct provium_connection *connection;
+extern struct provium_error error;
 extern char other_path[160];
 
 #define check_ok(call)                                                \
