@@ -26,6 +26,7 @@
 #include "agent/reply.h"
 #include "agent/server.h"
 #include "agent/session.h"
+#include "agent/shared.h"
 #include "agent/splat.h"
 #include "agent/text.h"
 #include "agent/timer.h"
@@ -92,6 +93,8 @@ struct kmsg {
 	/* Events before it, and before the last kmsg_look. */
 	uint64_t begun;
 	uint64_t looked;
+	/* The last event that is no call's: a watchdog of the kernel's found it. */
+	uint64_t late;
 };
 
 /* ------------------------------------------------------------------------------------------- */
@@ -197,13 +200,21 @@ void kmsg_greet(struct session *session)
 	kmsg_catch_up(session);
 }
 
-/* A number of its own, also without memory for the rest of it. */
+/* Found by the kernel long after the cause, and by chance while a call runs. */
+static bool is_late(int kind)
+{
+	return kind == KIND(HUNG_TASK) || kind == KIND(RCU_STALL) || kind == KIND(SOFT_LOCKUP) ||
+	       kind == KIND(KMEMLEAK);
+}
+
 static void tell(struct kmsg *kmsg, struct kmsg_event *event, uint64_t taint)
 {
 	struct session *session;
 
 	list_remove(&event->link);
 	event->number = ++kmsg->source->events;
+	if (is_late(event->kind))
+		kmsg->late = event->number;
 	event->taint_before = kmsg->source->taint;
 	event->taint = kmsg->source->taint = taint;
 	event->lost = kmsg->lost;
@@ -389,25 +400,14 @@ void kmsg_end(struct loop *loop)
 		loop->kmsg->session = NULL;
 }
 
-struct kmsg_span kmsg_look(struct loop *loop)
-{
-	struct kmsg *kmsg = loop->kmsg;
-	struct kmsg_span span = { 1, 0 };
-
-	if (!kmsg)
-		return span;
-	drain(kmsg);
-	span.first = kmsg->looked + 1;
-	span.last = kmsg->looked = kmsg->source->events;
-	return span;
-}
-
-bool kmsg_is_alone(const struct loop *loop)
+/* Whether nothing but the request that is being handled may have made the kernel do something. */
+static bool is_alone(const struct loop *loop)
 {
 	struct session *session;
 	struct request *request;
 
-	if (!list_empty(&loop->children))
+	if (!list_empty(&loop->children) ||
+	    (loop->config->shared && worker_count(&loop->config->shared->workers) > 0))
 		return false;
 	list_for_each(session, &loop->sessions, link)
 		list_for_each(request, &session->requests, link)
@@ -416,13 +416,34 @@ bool kmsg_is_alone(const struct loop *loop)
 	return true;
 }
 
+/* The newest numbers that are greater than before. */
+static size_t list_numbers(const struct kmsg *kmsg, uint64_t before, uint64_t *numbers, size_t max)
+{
+	size_t count = MIN(kmsg->source->events - before, (uint64_t)max);
+
+	for (size_t i = 0; i < count; i++)
+		numbers[i] = kmsg->source->events - count + 1 + i;
+	return count;
+}
+
+size_t kmsg_look(struct loop *loop, uint64_t *numbers, size_t max)
+{
+	struct kmsg *kmsg = loop->kmsg;
+	uint64_t before = kmsg->looked;
+
+	drain(kmsg);
+	kmsg->looked = kmsg->source->events;
+	if (!is_alone(loop))
+		return 0;
+	return list_numbers(kmsg, MAX(before, kmsg->late), numbers, max);
+}
+
 size_t kmsg_final(struct session *session, uint32_t id, uint64_t *numbers)
 {
 	struct kmsg *kmsg = session->loop->kmsg;
 	struct session *handled;
 	uint32_t handled_id;
 	uint64_t before;
-	size_t count;
 
 	if (!kmsg)
 		return 0;
@@ -435,10 +456,7 @@ size_t kmsg_final(struct session *session, uint32_t id, uint64_t *numbers)
 	kmsg->id = handled_id;
 
 	before = session->ended_id == id ? session->ended_from : kmsg->begun;
-	count = MIN(kmsg->source->events - before, (uint64_t)KMSG_MAX_NUMBERS);
-	for (size_t i = 0; i < count; i++)
-		numbers[i] = kmsg->source->events - count + 1 + i;
-	return count;
+	return list_numbers(kmsg, before, numbers, KMSG_MAX_NUMBERS);
 }
 
 /* ------------------------------------------------------------------------------------------- */

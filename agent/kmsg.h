@@ -44,12 +44,6 @@ struct kmsg_source {
 /* Numbers of events in a final reply; the newest where there are more. */
 #define KMSG_MAX_NUMBERS 64
 
-/* The numbers from first to last; none where last is less. */
-struct kmsg_span {
-	uint64_t first;
-	uint64_t last;
-};
-
 /* Makes loop->kmsg where the config has a source; without memory there are no events. */
 void kmsg_start(struct loop *loop);
 void kmsg_stop(struct loop *loop);
@@ -75,11 +69,12 @@ void kmsg_begin(struct session *session, uint32_t id, bool does_much);
 /* Its handler has returned. */
 void kmsg_end(struct loop *loop);
 
-/* What has been printed since kmsg_begin, or since the last call of this. */
-struct kmsg_span kmsg_look(struct loop *loop);
-
-/* Whether only the request that is being handled may have made the kernel do something. */
-bool kmsg_is_alone(const struct loop *loop);
+/*
+ * The numbers of what the request that is being handled has made the kernel say since kmsg_begin,
+ * or since the last call of this; at most max. Returns how many: 0 where something else runs, which
+ * may have been the cause, or where it was a watchdog of the kernel's that spoke.
+ */
+size_t kmsg_look(struct loop *loop, uint64_t *numbers, size_t max);
 
 /*
  * The numbers for the final reply of a request, read up to now; at most KMSG_MAX_NUMBERS. Returns

@@ -8,6 +8,7 @@
 
 #include "agent/background.h"
 #include "agent/connection.h"
+#include "agent/kmsg.h"
 #include "agent/ops.h"
 #include "agent/reply.h"
 #include "agent/session.h"
@@ -73,6 +74,18 @@ static void tell_call(struct program_trace *base, uint32_t number)
 	nanosleep(&pause, NULL);
 }
 
+struct watch_kernel {
+	struct program_watch watch;
+	struct loop *loop;
+};
+
+static size_t look(struct program_watch *base, uint64_t numbers[PROGRAM_MAX_EVENTS])
+{
+	struct watch_kernel *watch = container_of(base, struct watch_kernel, watch);
+
+	return kmsg_look(watch->loop, numbers, PROGRAM_MAX_EVENTS);
+}
+
 static void run_inline(struct session *session, uint32_t id, struct call_request *call)
 {
 	struct trace trace = {
@@ -81,10 +94,13 @@ static void run_inline(struct session *session, uint32_t id, struct call_request
 		.id = id,
 		.wait_ms = TRACE_WAIT_MS,
 	};
+	struct watch_kernel watch = { .watch = { look }, .loop = session->loop };
 	bool ran;
 
 	if (call->program.request->trace)
 		call->program.trace = &trace.trace;
+	if (session->loop->kmsg)
+		call->program.watch = &watch.watch;
 	ran = program_run(&call->program, &session->loop->deadlines, id);
 	call_reply(session, id, call, ran);
 	program_finish(&call->program);

@@ -51,6 +51,29 @@ struct program_trace {
 	void (*call)(struct program_trace *trace, uint32_t call);
 };
 
+/*
+ * Nanoseconds of a call after which it is asked what the kernel has said meanwhile. No kernel
+ * prints a report of a fault, dozens of lines with a stack, in less; asking after each call would
+ * cost several times as much as most calls.
+ */
+#define PROGRAM_LOOK_NS    20000
+
+/* Numbers of a call's events in its detail. */
+#define PROGRAM_MAX_EVENTS 16
+
+/* Asked after a call. */
+struct program_watch {
+	/* What the call made the kernel say, as numbers of events; how many there are. */
+	size_t (*look)(struct program_watch *watch, uint64_t numbers[PROGRAM_MAX_EVENTS]);
+};
+
+/* A call that made the kernel say something. */
+struct program_events {
+	uint32_t call;
+	size_t count;
+	uint64_t numbers[PROGRAM_MAX_EVENTS];
+};
+
 struct program {
 	const Provium__V1__Syscall *request;
 	struct program_buffer *buffers;
@@ -60,6 +83,8 @@ struct program {
 	uint32_t made;
 	struct program_interruption *interruptions;
 	size_t n_interruptions;
+	struct program_events *events;
+	size_t n_events;
 	/* CLOCK_MONOTONIC_RAW when the last call ended, and by how much CLOCK_MONOTONIC is ahead.
 	 */
 	uint64_t now_ns;
@@ -68,6 +93,8 @@ struct program {
 	bool stopped;
 	/* NULL: nobody is told. */
 	struct program_trace *trace;
+	/* NULL: nobody knows what the kernel says. */
+	struct program_watch *watch;
 	/* Which call must not be made, and why. */
 	uint32_t refused_call;
 	const char *refused;

@@ -169,6 +169,7 @@ void program_finish(struct program *program)
 	for (size_t i = 0; i < program->n_interruptions; i++)
 		free(program->interruptions[i].diagnosis);
 	free(program->interruptions);
+	free(program->events);
 	free(program->room);
 	free(program->data);
 	free(program->changes);

@@ -39,25 +39,45 @@ static char *text_or_null(char *text)
 	return text[0] ? text : NULL;
 }
 
+static void tell_interruption(const struct program_interruption *interruption,
+			      Provium__V1__CallDetail *detail)
+{
+	struct watch_diagnosis *diagnosis = interruption->diagnosis;
+
+	detail->has_interrupted = detail->interrupted = true;
+	if (!diagnosis)
+		return;
+	detail->syscall = text_or_null(diagnosis->syscall);
+	detail->wchan = text_or_null(diagnosis->wchan);
+	detail->stack = text_or_null(diagnosis->stack);
+	detail->status = text_or_null(diagnosis->status);
+}
+
+/* Both lists are in the order of the calls; of a call that is in both there is one detail. */
 static void tell_details(struct program *program, Provium__V1__SyscallResult *result)
 {
-	for (size_t i = 0; i < program->n_interruptions; i++) {
-		Provium__V1__CallDetail *detail = &program->room->call_details[i];
-		struct watch_diagnosis *diagnosis = program->interruptions[i].diagnosis;
+	size_t count = 0, interruption = 0, events = 0;
 
+	for (uint32_t call = 0; call < program->made; call++) {
+		Provium__V1__CallDetail *detail = &program->room->call_details[count];
+		bool interrupted = interruption < program->n_interruptions &&
+				   program->interruptions[interruption].call == call;
+		bool noticed = events < program->n_events && program->events[events].call == call;
+
+		if (!interrupted && !noticed)
+			continue;
 		*detail = (Provium__V1__CallDetail)PROVIUM__V1__CALL_DETAIL__INIT;
-		detail->call = program->interruptions[i].call;
-		detail->has_interrupted = detail->interrupted = true;
-		if (diagnosis) {
-			detail->syscall = text_or_null(diagnosis->syscall);
-			detail->wchan = text_or_null(diagnosis->wchan);
-			detail->stack = text_or_null(diagnosis->stack);
-			detail->status = text_or_null(diagnosis->status);
+		detail->call = call;
+		if (interrupted)
+			tell_interruption(&program->interruptions[interruption++], detail);
+		if (noticed) {
+			detail->kernel_events = program->events[events].numbers;
+			detail->n_kernel_events = program->events[events++].count;
 		}
-		program->room->details[i] = detail;
+		program->room->details[count++] = detail;
 	}
 	result->details = program->room->details;
-	result->n_details = program->n_interruptions;
+	result->n_details = count;
 }
 
 /* Appends a range to the program's; false: no memory. */
@@ -134,7 +154,7 @@ bool program_result(struct program *program, Provium__V1__SyscallResult *result)
 	for (unsigned int i = 0; i < request->n_buffers; i++)
 		if (request->buffers[i]->output || program->buffers[i].before)
 			size += program->buffers[i].size;
-	program->room = make_room(request->n_buffers, program->n_interruptions);
+	program->room = make_room(request->n_buffers, program->n_interruptions + program->n_events);
 	program->data = malloc(size + 1);
 	if (!program->room || !program->data)
 		return false;

@@ -230,6 +230,25 @@ static void note_interruption(struct program *program, uint32_t call,
 	program->n_interruptions++;
 }
 
+/* Without memory only that it was this call is lost: the final reply has the numbers. */
+static void note_events(struct program *program, uint32_t call)
+{
+	struct program_events found = { .call = call };
+	struct program_events *grown;
+
+	if (!program->watch || program->durations[call] < PROGRAM_LOOK_NS)
+		return;
+	found.count = program->watch->look(program->watch, found.numbers);
+	program->now_ns = raw_ns();
+	if (found.count == 0)
+		return;
+	grown = realloc(program->events, (program->n_events + 1) * sizeof(*program->events));
+	if (!grown)
+		return;
+	grown[program->n_events++] = found;
+	program->events = grown;
+}
+
 /* Which takes its time. */
 static void tell(struct program *program, uint32_t call)
 {
@@ -273,6 +292,7 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 	program->durations[cursor->call] = program->now_ns - start;
 	program->results[cursor->call] = result;
 	program->made++;
+	note_events(program, cursor->call);
 	program->stopped = stop && is_error(result);
 	return true;
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/kmsg.h"
@@ -423,6 +425,115 @@ START_TEST(keeps_events_for_who_does_not_read)
 END_TEST
 
 /* ------------------------------------------------------------------------------------------- */
+/* System calls */
+
+#define LINES 3
+
+/*
+ * A program that lets the kernel warn, as a call that is long enough would: a write for each line
+ * of the warning, and a sleep.
+ */
+static uint32_t send_program(void)
+{
+	static const char *const lines[LINES] = {
+		"------------[ cut here ]------------",
+		"WARNING: CPU: 0 PID: 90 at a.c:1 f+0x1/0x2",
+		"---[ end trace 0000000000000000 ]---",
+	};
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Syscall program = PROVIUM__V1__SYSCALL__INIT;
+	Provium__V1__Buffer buffers[LINES + 1], *pointers[LINES + 1];
+	Provium__V1__ReferenceKind kinds[LINES + 1] = { 0 };
+	uint32_t numbers[LINES + 1], counts[LINES + 1], arguments[LINES + 1], indexes[LINES + 1];
+	uint64_t args[3 * LINES + 2] = { 0 };
+	char records[LINES][256];
+
+	for (uint32_t i = 0; i <= LINES; i++) {
+		buffers[i] = (Provium__V1__Buffer)PROVIUM__V1__BUFFER__INIT;
+		buffers[i].has_input = true;
+		pointers[i] = &buffers[i];
+		numbers[i] = SYS_write;
+		counts[i] = 3;
+		arguments[i] = 3 * i + 1;
+		indexes[i] = i;
+		if (i == LINES)
+			break;
+		buffers[i].input.len =
+			(size_t)snprintf(records[i], sizeof(records[i]), "4,%llu,1,-;%s\n",
+					 (unsigned long long)sequence++, lines[i]);
+		buffers[i].input.data = (uint8_t *)records[i];
+		args[3 * i] = (uint64_t)kernel_fd;
+		args[3 * i + 2] = buffers[i].input.len;
+	}
+	buffers[LINES].input = (ProtobufCBinaryData){ sizeof(pause), (uint8_t *)&pause };
+	numbers[LINES] = SYS_nanosleep;
+	counts[LINES] = 2;
+	arguments[LINES] = 3 * LINES;
+
+	program.buffers = pointers;
+	program.n_buffers = LINES + 1;
+	program.numbers = numbers;
+	program.arg_counts = counts;
+	program.n_numbers = program.n_arg_counts = LINES + 1;
+	program.args = args;
+	program.n_args = ARRAY_SIZE(args);
+	program.reference_args = arguments;
+	program.reference_kinds = kinds;
+	program.reference_indexes = indexes;
+	program.n_reference_args = program.n_reference_kinds = program.n_reference_indexes =
+		LINES + 1;
+	message.body_case = BODY(SYSCALL);
+	message.syscall = &program;
+	return client_send(&client, &message);
+}
+
+START_TEST(names_the_call)
+{
+	const Provium__V1__KernelEvent *event;
+	const Provium__V1__Message *message;
+	const Provium__V1__CallDetail *detail;
+	uint32_t id;
+
+	client_connect(&client);
+	set_taint(512);
+	id = send_program();
+	event = expect_event(&client, 1, KIND(WARNING), warning);
+	ck_assert_uint_eq(event->n_requests, 1);
+	ck_assert_uint_eq(event->requests[0], id);
+	message = client_expect(&client, BODY(SYSCALL_RESULT));
+	expect_numbers(message, id, 1, 1);
+	ck_assert_uint_eq(message->syscall_result->n_details, 1);
+	detail = message->syscall_result->details[0];
+	ck_assert(!detail->has_interrupted);
+	ck_assert_uint_eq(detail->n_kernel_events, 1);
+	ck_assert_uint_eq(detail->kernel_events[0], 1);
+	client_close(&client);
+}
+END_TEST
+
+START_TEST(names_no_call_while_others_run)
+{
+	const Provium__V1__Message *message;
+	uint32_t command, id;
+
+	client_connect(&client);
+	set_taint(512);
+	command = client_shell(&client, "echo; exec sleep 1000");
+	expect_output(&client);
+	id = send_program();
+	ck_assert_uint_eq(expect_event(&client, 1, KIND(WARNING), warning)->n_requests, 2);
+	message = client_expect(&client, BODY(SYSCALL_RESULT));
+	expect_numbers(message, id, 1, 1);
+	ck_assert_uint_eq(message->syscall_result->n_details, 0);
+	client_cancel(&client, command);
+	client_receive(&client);
+	expect_numbers(client_expect(&client, BODY(EXEC_RESULT)), command, 1, 1);
+	client_close(&client);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
 /* KERNEL_LOG */
 
 static int dev_fd;
@@ -582,6 +693,8 @@ int main(void)
 	tcase_add_test(tcase, takes_what_is_no_record);
 	tcase_add_test(tcase, serves_on_without_its_source);
 	tcase_add_test(tcase, keeps_events_for_who_does_not_read);
+	tcase_add_test(tcase, names_the_call);
+	tcase_add_test(tcase, names_no_call_while_others_run);
 	suite_add_tcase(suite, tcase);
 
 	tcase = unit_counted_case("records");
