@@ -104,6 +104,12 @@ static void report(struct worker *worker, int error, const char *failed)
 	worker->report_fd = close_fd(worker->report_fd);
 }
 
+static void remove_path(const struct worker *worker)
+{
+	if (worker->path[0])
+		unlink(worker->path);
+}
+
 /* The whole life of a worker, in its own process or thread. Frees it. */
 static void serve(struct worker *worker)
 {
@@ -117,7 +123,10 @@ static void serve(struct worker *worker)
 	if (worker->config.listen_fd < 0) {
 		report(worker, errno, "listen");
 	} else if (!spawn_set_credentials(&worker->attributes, &step)) {
-		report(worker, errno, spawn_step_name(step));
+		error = errno;
+		close_fd(worker->config.listen_fd);
+		remove_path(worker);
+		report(worker, error, spawn_step_name(step));
 	} else {
 		entry->served = true;
 		entry->state = WORKER_RUNNING;
@@ -126,8 +135,7 @@ static void serve(struct worker *worker)
 		if (error < 0)
 			worker_note(entry, strerror(-error));
 	}
-	if (worker->path[0])
-		unlink(worker->path);
+	remove_path(worker);
 	free(worker);
 }
 
