@@ -114,7 +114,7 @@ static void open_module(int dir, const char *name)
 static void open_modules(void)
 {
 	cleanup_close int dir = open(BOOT_MODULES_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char *rest = modules.text, *name;
+	char *next;
 
 	if (dir < 0)
 		return;
@@ -122,7 +122,10 @@ static void open_modules(void)
 		log_error("%s/%s: %m", BOOT_MODULES_DIR, BOOT_MODULES_LIST);
 		return;
 	}
-	while ((name = strsep(&rest, "\n")) != NULL) {
+	for (char *name = modules.text; name; name = next) {
+		next = strchr(name, '\n');
+		if (next)
+			*next++ = '\0';
 		if (*name != '\0')
 			open_module(dir, name);
 	}

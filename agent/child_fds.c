@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/fds.h"
+#include "agent/os.h"
 #include "agent/pty.h"
 #include "common/cleanup.h"
 
@@ -58,7 +59,7 @@ static bool open_terminal(struct child_fds *fds, struct loop *loop,
 	fds->child_output = pty.slave;
 	(void)pty_resize(pty.master, options->rows, options->cols);
 	/* As a login does it: who runs in it may open it by its name. */
-	if (!attributes->has_uid || fchown(pty.slave, attributes->uid, (gid_t)-1) == 0)
+	if (!attributes->has_uid || os_fchown(pty.slave, attributes->uid, (gid_t)-1) == 0)
 		return true;
 	failure->step = SPAWN_TTY_OWNER;
 	failure->error = errno;

@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/exec_plan.h"
+#include "agent/os.h"
 #include "agent/reply.h"
 #include "agent/session.h"
+#include "agent/statx.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
@@ -102,7 +103,7 @@ static void reply_not_executed(struct session *session, uint32_t id, const char 
 			       const struct child_options *options, int error)
 {
 	const char *program = options->argv[0];
-	struct stat status;
+	struct statx status;
 	bool is_there;
 
 	if (options->search_path && error == ENOENT) {
@@ -112,8 +113,9 @@ static void reply_not_executed(struct session *session, uint32_t id, const char 
 		return;
 	}
 	/* A relative path starts at the command's directory, which is not ours. */
-	is_there = !options->search_path && program[0] == '/' && stat(program, &status) == 0;
-	if (is_there && S_ISDIR(status.st_mode))
+	is_there = !options->search_path && program[0] == '/' &&
+		   os_statx(AT_FDCWD, program, 0, STATX_TYPE, &status) == 0;
+	if (is_there && S_ISDIR(status.stx_mode))
 		reply_os_error(session, id, "execve", error, "%s: \"%.250s\" is a directory", name,
 			       program);
 	else if (is_there && error == ENOENT)

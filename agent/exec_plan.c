@@ -79,7 +79,7 @@ static bool make_argv(struct exec_plan *plan, const Provium__V1__Exec *exec)
 
 static size_t name_length(const char *entry)
 {
-	return strcspn(entry, "=");
+	return (size_t)(strchrnul(entry, '=') - entry);
 }
 
 /*

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "agent/fds.h"
@@ -67,7 +68,9 @@ static bool is_ready(int fd, short events)
 /* A terminal that can be written may have room for as little as a byte. */
 static size_t piece_size(int fd)
 {
-	return isatty(fd) ? 1 : PIPE_BUF;
+	struct termios termios;
+
+	return tcgetattr(fd, &termios) == 0 ? 1 : PIPE_BUF;
 }
 
 ssize_t file_read(struct file *file, void *data, size_t size)

@@ -226,7 +226,7 @@ int vsnprintf(char *place, size_t size, const char *format, va_list list)
 
 	va_copy(arguments.list, list);
 	while (*format) {
-		size_t literal = strcspn(format, "%");
+		size_t literal = (size_t)(strchrnul(format, '%') - format);
 		struct conversion conversion;
 
 		put(&output, format, literal);

@@ -16,16 +16,18 @@
  */
 #include "kill_tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "agent/entries.h"
 #include "agent/log.h"
 #include "agent/text.h"
 #include "common/cleanup.h"
@@ -144,26 +146,34 @@ static bool take(struct kill_tree *tree, pid_t pid, const struct process_stat *s
 	return true;
 }
 
-/* Looks at all processes; new ones get the signal. False: there was none, and none that runs. */
-static bool look(struct kill_tree *tree, DIR *dir, int number)
+/* Whether it is a new one, or one that still runs. */
+static bool look_at(struct kill_tree *tree, int proc, const char *name, int number)
 {
-	const struct dirent *entry;
+	struct process_stat stat;
+	const char *at = name;
+	uint64_t pid;
+
+	if (!text_read_number(&at, &pid) || *at || pid <= 1 || pid > INT32_MAX)
+		return false;
+	if (!read_stat(proc, name, &stat) || stat.state == 'Z')
+		return false;
+	if (has(tree, (pid_t)pid))
+		return number == SIGSTOP && stat.state == 'R';
+	return take(tree, (pid_t)pid, &stat, number);
+}
+
+/* Looks at all processes; new ones get the signal. False: there was none, and none that runs. */
+static bool look(struct kill_tree *tree, int proc, int number)
+{
+	alignas(struct entry) char room[2048];
+	struct entries entries;
+	const struct entry *entry;
 	bool again = false;
 
-	rewinddir(dir);
-	while ((entry = readdir(dir))) {
-		const char *at = entry->d_name;
-		struct process_stat stat;
-		uint64_t pid;
-
-		if (!text_read_number(&at, &pid) || *at || pid <= 1 || pid > INT32_MAX)
-			continue;
-		if (!read_stat(dirfd(dir), entry->d_name, &stat) || stat.state == 'Z')
-			continue;
-		if (has(tree, (pid_t)pid))
-			again |= number == SIGSTOP && stat.state == 'R';
-		else
-			again |= take(tree, (pid_t)pid, &stat, number);
+	lseek(proc, 0, SEEK_SET);
+	while (entries_fill(&entries, proc, room, sizeof(room)) > 0) {
+		for (; (entry = entries_next(&entries)); entries_take(&entries))
+			again |= look_at(tree, proc, entry->name, number);
 	}
 	return again;
 }
@@ -172,35 +182,34 @@ static bool look(struct kill_tree *tree, DIR *dir, int number)
  * One that was sent SIGSTOP and is about to run has not stopped yet, and may be in the middle of
  * a fork. On a busy machine it needs a processor for that, which our looking must not take.
  */
-static void look_until_quiet(struct kill_tree *tree, DIR *dir, int number)
+static void look_until_quiet(struct kill_tree *tree, int proc, int number)
 {
-	for (int round = 0; look(tree, dir, number); round++) {
+	const struct timespec pause = { .tv_nsec = KILL_TREE_PAUSE_NS };
+
+	for (int round = 0; look(tree, proc, number); round++) {
 		if (round == KILL_TREE_MAX_ROUNDS) {
 			log_warn(
 				"processes of a command start others faster than they are stopped");
 			return;
 		}
 		if (round >= KILL_TREE_BUSY_ROUNDS)
-			usleep(KILL_TREE_PAUSE_US);
+			nanosleep(&pause, NULL);
 	}
 }
 
 void kill_tree_run(struct kill_tree *tree, int proc)
 {
-	DIR *dir = proc >= 0 && tree->count > 0 ? fdopendir(proc) : NULL;
+	bool can_look = proc >= 0 && tree->count > 0;
 
-	if (dir)
-		look_until_quiet(tree, dir, SIGSTOP);
-	else
-		close_fd(proc);
+	if (can_look)
+		look_until_quiet(tree, proc, SIGSTOP);
 	/*
 	 * Children first, which have greater numbers as a rule: the end of a parent continues what
 	 * is stopped in groups that have no other tie to their session.
 	 */
 	for (size_t i = tree->count; i > 0; i--)
 		send(tree->members[i - 1], SIGKILL);
-	if (!dir)
-		return;
-	look_until_quiet(tree, dir, SIGKILL);
-	closedir(dir);
+	if (can_look)
+		look_until_quiet(tree, proc, SIGKILL);
+	close_fd(proc);
 }

@@ -12,7 +12,7 @@
 
 /* Looks that are made at once, and microseconds between the others. */
 #define KILL_TREE_BUSY_ROUNDS 4
-#define KILL_TREE_PAUSE_US    2000
+#define KILL_TREE_PAUSE_NS    2000000
 
 /* Those that are to die; all zeros: none. */
 struct kill_tree {

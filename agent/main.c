@@ -194,7 +194,7 @@ static void raise_nofile(struct server_config *config)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (prlimit(0, RLIMIT_NOFILE, NULL, &limit) < 0)
 		return;
 	config->nofile = limit;
 	limit.rlim_cur = limit.rlim_max;

@@ -1,12 +1,13 @@
 /* PING, INFO, CANCEL, SHUTDOWN. */
-#include <dirent.h>
 #include <fcntl.h>
+#include <stdalign.h>
 #include <sys/auxv.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/connection.h"
+#include "agent/entries.h"
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/ops.h"
@@ -60,20 +61,17 @@ static uint64_t resident_bytes(const struct loop *loop)
 /* 0 where procfs cannot be read. */
 static uint32_t count_open_fds(const struct loop *loop)
 {
-	int fd = loop_open_proc(loop, "self/fd", O_RDONLY | O_DIRECTORY);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	cleanup_close int fd = loop_open_proc(loop, "self/fd", O_RDONLY | O_DIRECTORY);
+	alignas(struct entry) char room[1024];
+	struct entries entries;
 	uint32_t count = 0;
 
-	if (!dir) {
-		close_fd(fd);
-		return 0;
+	while (entries_fill(&entries, fd, room, sizeof(room)) > 0) {
+		for (; entries_next(&entries); entries_take(&entries))
+			count++;
 	}
-	while ((entry = readdir(dir)))
-		count += entry->d_name[0] != '.';
-	closedir(dir);
 	/* The folder's own was one of them. */
-	return count - 1;
+	return count > 0 ? count - 1 : 0;
 }
 
 void op_info(struct session *session, uint32_t id, const Provium__V1__Message *request)

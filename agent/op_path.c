@@ -63,10 +63,13 @@ static bool is_directory(const char *path)
 static bool make_above(char *path)
 {
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		const char *rest = slash;
 		int result;
 
+		while (*rest == '/')
+			rest++;
 		/* The last name, with a slash behind it. */
-		if (!slash[strspn(slash, "/")])
+		if (!*rest)
 			break;
 		*slash = '\0';
 		result = make_directory(path, DEFAULT_DIR_MODE);

@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,7 +104,7 @@ static enum work_progress fail_at(struct removal *removal, const char *failed, c
 	char *subject = removal->depth > 0 ? malloc(size) : NULL;
 
 	if (subject) {
-		stpcpy(stpcpy(stpcpy(subject, removal->work.subject), "\" at \""), name);
+		snprintf(subject, size, "%s\" at \"%s", removal->work.subject, name);
 		free(removal->work.subject);
 		removal->work.subject = subject;
 	}

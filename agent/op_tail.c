@@ -84,10 +84,10 @@ static int watch_file(struct tail *tail)
 	if (watch >= 0 || proc_fd < 0 || errno != ENOENT)
 		return watch;
 	here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (here < 0 || fchdir(proc_fd) < 0)
+	if (here < 0 || os_fchdir(proc_fd) < 0)
 		return -1;
 	watch = os_inotify_watch(tail->inotify, link + strlen("/proc/"), IN_MODIFY);
-	return fchdir(here) < 0 ? -1 : watch;
+	return os_fchdir(here) < 0 ? -1 : watch;
 }
 
 /* Cuts the path in two for the time being. */

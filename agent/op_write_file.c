@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
@@ -27,6 +26,7 @@
 #include "agent/path.h"
 #include "agent/reply.h"
 #include "agent/session.h"
+#include "agent/statx.h"
 #include "agent/turn.h"
 #include "agent/watch.h"
 #include "common/cleanup.h"
@@ -114,16 +114,20 @@ static const char *put_in_place(struct file_write *write)
 	return NULL;
 }
 
+static int look_at(int fd, struct statx *status)
+{
+	return os_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, status);
+}
+
 /* NULL: all is there; otherwise what failed, with errno. */
 static const char *complete(struct file_write *write)
 {
 	int fd = write->file.fd;
-	struct stat status;
+	struct statx status;
 
 	/* Never shorter: others may write to it, too. */
-	if (write->ends_in_hole && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-	    (uint64_t)status.st_size < write->file.offset &&
-	    ftruncate(fd, (off_t)write->file.offset) < 0)
+	if (write->ends_in_hole && look_at(fd, &status) == 0 && S_ISREG(status.stx_mode) &&
+	    status.stx_size < write->file.offset && ftruncate(fd, (off_t)write->file.offset) < 0)
 		return "ftruncate";
 	if ((write->sync || write->temporary) && os_fsync(fd) < 0 && errno != EINVAL)
 		return "fsync";
@@ -186,13 +190,13 @@ static size_t write_some(struct file_write *write, const uint8_t *data, size_t s
 static const char *skip(struct file_write *write, uint64_t hole)
 {
 	struct file *file = &write->file;
-	struct stat status;
+	struct statx status;
 
 	/* What is appended is written at the end, wherever the place is: the end has to move. */
 	if (write->append) {
-		if (fstat(file->fd, &status) < 0)
-			return "fstat";
-		file->offset = (uint64_t)status.st_size;
+		if (look_at(file->fd, &status) < 0)
+			return "statx";
+		file->offset = status.stx_size;
 	}
 	errno = EFBIG;
 	if (hole > INT64_MAX - file->offset)
@@ -375,11 +379,11 @@ static int open_temporary(struct file_write *write, mode_t mode)
 static int check_target(const char *path, const Provium__V1__WriteFile *request)
 {
 	bool create = !request->has_create || request->create;
-	struct stat status;
+	struct statx status;
 
-	if (lstat(path, &status) < 0)
+	if (os_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) < 0)
 		return errno == ENOENT && create ? 0 : -1;
-	errno = S_ISDIR(status.st_mode) ? EISDIR : request->exclusive ? EEXIST : 0;
+	errno = S_ISDIR(status.stx_mode) ? EISDIR : request->exclusive ? EEXIST : 0;
 	return errno ? -1 : 0;
 }
 
@@ -409,9 +413,9 @@ static const char *open_path(struct file_write *write, const Provium__V1__WriteF
 		return "open";
 	write->file.fd = fd_raise(fd);
 	/* The mode last: a change of owner clears the set-user-ID bit (chown(2)). */
-	if ((request->has_uid || request->has_gid) && fchown(write->file.fd, uid, gid) < 0)
+	if ((request->has_uid || request->has_gid) && os_fchown(write->file.fd, uid, gid) < 0)
 		return "fchown";
-	if (made && fchmod(write->file.fd, mode) < 0)
+	if (made && os_fchmod(write->file.fd, mode) < 0)
 		return "fchmod";
 	return request->has_offset ? file_seek(&write->file, true, request->offset) : NULL;
 }
@@ -424,8 +428,8 @@ static const char *borrow_fd(struct file_write *write, const Provium__V1__WriteF
 	if (failed)
 		return failed;
 	if ((request->has_uid || request->has_gid) &&
-	    fchown(request->fd, request->has_uid ? request->uid : (uid_t)-1,
-		   request->has_gid ? request->gid : (gid_t)-1) < 0)
+	    os_fchown(request->fd, request->has_uid ? request->uid : (uid_t)-1,
+		      request->has_gid ? request->gid : (gid_t)-1) < 0)
 		return "fchown";
 	if (request->append && write->file.plain && lseek(request->fd, 0, SEEK_END) < 0)
 		return "lseek";

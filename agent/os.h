@@ -95,6 +95,21 @@ static inline int os_chown(const char *path, uid_t uid, gid_t gid, int flags)
 	return (int)os_call(SYS_fchownat, AT_FDCWD, (long)path, uid, gid, flags);
 }
 
+static inline int os_fchmod(int fd, mode_t mode)
+{
+	return (int)os_call(SYS_fchmod, fd, mode, 0, 0, 0);
+}
+
+static inline int os_fchown(int fd, uid_t uid, gid_t gid)
+{
+	return (int)os_call(SYS_fchown, fd, uid, gid, 0, 0);
+}
+
+static inline int os_fchdir(int fd)
+{
+	return (int)os_call(SYS_fchdir, fd, 0, 0, 0, 0);
+}
+
 static inline int os_mount(const char *source, const char *target, const char *fstype,
 			   unsigned long flags, const void *data)
 {

@@ -46,7 +46,7 @@ static void sync_bounded(unsigned int timeout_ms)
 {
 	cleanup_close int pidfd = -1;
 	struct pollfd done;
-	pid_t pid = fork();
+	pid_t pid = _Fork();
 
 	if (pid == 0) {
 		sync();

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -54,7 +55,7 @@ static size_t round_up(size_t size, size_t page)
 
 static bool map(struct program_buffer *buffer, const Provium__V1__Buffer *asked)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = getauxval(AT_PAGESZ);
 	size_t half, offset, size;
 
 	buffer->size = asked->has_size ? asked->size : (uint32_t)asked->input.len;

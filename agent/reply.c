@@ -72,7 +72,7 @@ static void read_boot_id(const struct loop *loop, char *boot_id, size_t size)
 	if (count < 0)
 		count = 0;
 	boot_id[count] = '\0';
-	boot_id[strcspn(boot_id, "\n")] = '\0';
+	*strchrnul(boot_id, '\n') = '\0';
 }
 
 void reply_ready(struct session *session, uint32_t id)

@@ -167,7 +167,7 @@ IN_CHILD static void search_and_execute(const struct spawn_request *request)
 	char path[PATH_MAX];
 
 	while (name[0]) {
-		size_t length = strcspn(at, ":");
+		size_t length = (size_t)(strchrnul(at, ':') - at);
 
 		if (join(path, sizeof(path), at, length, name)) {
 			execve(path, request->argv, request->envp);

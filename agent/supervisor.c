@@ -21,6 +21,7 @@
  */
 #include "agent/supervisor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -139,7 +140,7 @@ static void start_server(struct supervisor *supervisor)
 	supervisor->started = monotonic_ns();
 	if (make_pipe(&supervisor->life_fd, &life_write) == 0 &&
 	    (!supervisor->stoppable || make_pipe(&stop_read, &supervisor->stop_fd) == 0))
-		pid = fork();
+		pid = _Fork();
 	if (pid == 0)
 		run_server(supervisor, life_write, stop_read);
 	if (pid < 0) {
@@ -236,12 +237,15 @@ static void kill_server(struct supervisor *supervisor)
 /* The life pipe has ended: before the process, or instead of it. */
 static void server_let_go(struct supervisor *supervisor)
 {
+	static const char reason[] =
+		"its file descriptors were closed under it (execve, close_range)";
+
+	static_assert(sizeof(reason) <= sizeof(supervisor->reason), "there is room for it");
 	if (await_exit(supervisor, EXIT_GRACE_MS)) {
 		reap_children(supervisor);
 		return;
 	}
-	snprintf(supervisor->reason, sizeof(supervisor->reason),
-		 "its file descriptors were closed under it (execve, close_range)");
+	memcpy(supervisor->reason, reason, sizeof(reason));
 	name_call(supervisor);
 	kill_server(supervisor);
 }

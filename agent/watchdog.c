@@ -118,7 +118,7 @@ static void give_up(struct watchdog *watchdog, uint32_t index, watchdog_stuck_fn
 	snprintf(reason, sizeof(reason),
 		 "call %u of request %u did not end at its deadline (wchan %s, syscall %.60s)",
 		 slot->call, slot->request, diagnosis->wchan, diagnosis->syscall);
-	reason[strcspn(reason, "\n")] = '\0';
+	*strchrnul(reason, '\n') = '\0';
 	watchdog->claimed[index].given_up = true;
 	stuck(user, slot->pid, slot->worker, reason);
 }

@@ -381,7 +381,6 @@ END_TEST
 START_TEST(test_many_in_the_background)
 {
 	static struct provium_program *all[65];
-	size_t refused = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		all[i] = provium_program_new();
@@ -394,9 +393,10 @@ START_TEST(test_many_in_the_background)
 	for (size_t i = 0; i < ARRAY_SIZE(all) - 1; i++) {
 		check_ok(provium_program_cancel(all[i], &error));
 		check_ok(provium_program_wait(all[i], SOON, &error));
-		refused += provium_program_result(all[i], 0) != -EINTR;
+		/* It may not have been in its call yet: then it has made none. */
+		if (provium_program_made(all[i]) == 1)
+			ck_assert_int_eq(provium_program_result(all[i], 0), -EINTR);
 	}
-	ck_assert_uint_eq(refused, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		provium_program_free(all[i]);
 }
