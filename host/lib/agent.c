@@ -38,6 +38,21 @@ static enum provium_code code_of(Provium__V1__ErrorCode code)
 	}
 }
 
+/*
+ * An agent in a guest has no texts for errnos, but their names, which also stand by themselves: the
+ * text that a person reads takes the place of a name at the end.
+ */
+static void explain(char *text, size_t size, const char *name)
+{
+	size_t length = strlen(text), name_length = strlen(name);
+	int number = provium_errno_number(name);
+
+	if (number <= 0 || length < name_length || strcmp(text + length - name_length, name) != 0)
+		return;
+	length -= name_length;
+	snprintf(text + length, size - length, "%s", strerror(number));
+}
+
 void agent_error(struct provium_error *error, const Provium__V1__Error *reply, const char *subject)
 {
 	enum provium_code code = code_of(reply->code);
@@ -55,6 +70,7 @@ void agent_error(struct provium_error *error, const Provium__V1__Error *reply, c
 		error_guest_text(name, sizeof(name), reply->errno_name);
 		if (!*name)
 			snprintf(name, sizeof(name), "errno %" PRId32, reply->os_errno);
+		explain(text, sizeof(text), name);
 		error_set(error, code, reply->os_errno, "%s (%s%s%s)", text, operation,
 			  *operation ? ": " : "", name);
 		memcpy(error->operation, operation, sizeof(operation));
