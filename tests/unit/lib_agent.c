@@ -142,7 +142,7 @@ START_TEST(test_not_executed)
 
 	ck_assert_int_eq(run(&options, out, err, sizeof(out)), -1);
 	check_error(PROVIUM_GUEST, "no-such-program");
-	check_error(PROVIUM_GUEST, "(execve: ENOENT)");
+	check_error(PROVIUM_GUEST, "No such file or directory (execve: ENOENT)");
 	ck_assert_int_eq(error.os_errno, ENOENT);
 	ck_assert_str_eq(error.operation, "execve");
 
@@ -567,7 +567,7 @@ START_TEST(test_file_errors)
 	ck_assert_int_eq(provium_read_file_memory(connection, path, 10, SOON, &content, &error),
 			 -1);
 	check_error(PROVIUM_GUEST, path);
-	check_error(PROVIUM_GUEST, "(open: ENOENT)");
+	check_error(PROVIUM_GUEST, "No such file or directory (open: ENOENT)");
 	ck_assert_int_eq(error.os_errno, ENOENT);
 	ck_assert_int_eq(
 		provium_read_file_memory(connection, directory, 10, SOON, &content, &error), -1);
