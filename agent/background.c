@@ -10,7 +10,6 @@
 #include "agent/background.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "agent/server.h"
 #include "agent/session.h"
 #include "agent/shared.h"
+#include "agent/threads.h"
 #include "agent/watch.h"
 #include "common/cleanup.h"
 
@@ -108,12 +108,11 @@ static void *run_thread(void *argument)
 static bool start(struct background *background, const char **failed)
 {
 	const struct server_config *config = background->loop->config;
-	pthread_t thread;
 
 	*failed = "slot";
 	errno = EAGAIN;
 	if (!deadlines_init(&background->deadlines, &config->shared->watch, config->watch_timer_fd,
-			    config->worker))
+			    config->worker ? config->worker->number : 0))
 		return false;
 	*failed = "eventfd";
 	background->done_fd = fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -126,9 +125,7 @@ static bool start(struct background *background, const char **failed)
 	if (!background->done)
 		return false;
 	*failed = "pthread_create";
-	errno = pthread_create(&thread, NULL, run_thread, background);
-	if (errno == 0)
-		pthread_detach(thread);
+	errno = thread_start(run_thread, background);
 	return errno == 0;
 }
 

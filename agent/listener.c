@@ -17,6 +17,7 @@
 #include "agent/os.h"
 #include "agent/server.h"
 #include "agent/session.h"
+#include "agent/worker_table.h"
 #include "common/cleanup.h"
 
 /* Connections accepted before others have their turn. */
@@ -89,7 +90,10 @@ static bool accept_one(struct listener *listener)
 		close(fd);
 		return true;
 	}
-	session_start(listener->loop, fd_raise(fd));
+	fd = fd_raise(fd);
+	if (listener->loop->config->role == SERVER_THREAD_WORKER)
+		listener->loop->config->worker->connection_fd = fd;
+	session_start(listener->loop, fd);
 	if (listener->loop->config->role == SERVER_MAIN)
 		return true;
 	/* Whoever else waits is refused. */

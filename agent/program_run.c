@@ -17,7 +17,10 @@
 #include "common/util.h"
 #include "proto/limits.h"
 
-#define KIND(name) PROVIUM__V1__REFERENCE_KIND__REFERENCE_##name
+#define KIND(name)   PROVIUM__V1__REFERENCE_KIND__REFERENCE_##name
+
+/* Milliseconds until it is looked whether a thread that was to end has. */
+#define EXIT_LOOK_MS 50
 
 /* Where the columns have been read up to. */
 struct cursor {
@@ -200,13 +203,17 @@ static const Provium__V1__CallOption *option_of(const struct program *program,
 }
 
 /* CLOCK_MONOTONIC when a call's time is up that is made now. */
-static uint64_t deadline_of(const struct program *program, const Provium__V1__CallOption *option)
+static uint64_t deadline_of(const struct program *program, const Provium__V1__CallOption *option,
+			    uint32_t number)
 {
 	uint32_t ms = program->request->has_deadline_ms ? program->request->deadline_ms
 							: PROVIUM_DEADLINE_MS;
 
 	if (option && option->has_deadline_ms)
 		ms = option->deadline_ms;
+	/* That ends a thread, of which nobody may hear: somebody has to look. */
+	if (number == SYS_exit)
+		ms = EXIT_LOOK_MS;
 	return ms ? program->now_ns + program->ahead_ns + ms * UINT64_C(1000000) : WATCH_NEVER;
 }
 
@@ -277,7 +284,7 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 		return false;
 	if (program->trace)
 		tell(program, cursor->call);
-	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option));
+	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option, number));
 	start = raw_ns();
 	while (repeat-- > 0 && !deadline_passed(deadlines)) {
 		result = fork ? make_fork(number, args) : arch_call(number, args);

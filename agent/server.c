@@ -75,7 +75,7 @@ int server_run(const struct server_config *config)
 		return error;
 	}
 	if (!deadlines_init(&loop.deadlines, config->shared ? &config->shared->watch : NULL,
-			    config->watch_timer_fd, config->worker) ||
+			    config->watch_timer_fd, config->worker ? config->worker->number : 0) ||
 	    !workers_start(&loop)) {
 		loop_finish(&loop);
 		return -ENOMEM;

@@ -13,6 +13,7 @@
 
 struct kmsg_source;
 struct shared;
+struct worker_entry;
 
 enum listener_kind {
 	/* AF_VSOCK: only peers with the host's CID are let in. */
@@ -65,8 +66,8 @@ struct server_config {
 	int agent_life_fd;
 
 	enum server_role role;
-	/* Of a worker: its number. It serves one connection, and waits for it for 30 s. */
-	uint64_t worker;
+	/* Of a worker; else NULL. It serves one connection, and waits for it for 30 s. */
+	struct worker_entry *worker;
 
 	/* A procfs that is mounted nowhere. -1: /proc is used. */
 	int proc_fd;

@@ -269,7 +269,7 @@ static void look_for_stop(struct supervisor *supervisor)
  * A call of a server's or worker's does not return. A thread is left alone, with its worker: only
  * the whole process can be killed, and the others in it are well.
  */
-static void on_stuck(void *user, pid_t process, uint64_t worker, const char *reason)
+static void on_stuck(void *user, pid_t process, uint64_t worker, bool ended, const char *reason)
 {
 	struct supervisor *supervisor = user;
 	struct worker_entry *entry = worker_find(&supervisor->shared->workers, worker);
@@ -277,8 +277,12 @@ static void on_stuck(void *user, pid_t process, uint64_t worker, const char *rea
 	if (worker != 0 && entry) {
 		log_warn("worker %llu: %s", (unsigned long long)worker, reason);
 		worker_note(entry, reason);
-		if (!entry->thread)
+		if (!entry->thread) {
 			kill(process, SIGKILL);
+		} else if (ended) {
+			worker_end(entry, CLD_EXITED, 0, reason);
+			tell_server(supervisor);
+		}
 	} else if (process == supervisor->server) {
 		snprintf(supervisor->reason, sizeof(supervisor->reason), "%s", reason);
 		kill_server(supervisor);

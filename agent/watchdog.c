@@ -97,30 +97,38 @@ static struct watch_diagnosis *diagnose(const struct watchdog *watchdog, uint32_
 	return diagnosis;
 }
 
-/* Unless the call has returned meanwhile. */
-static void send_signal(struct watch_slot *slot, uint64_t state)
+/* Unless the call has returned meanwhile. False: there is no such thread. */
+static bool send_signal(struct watch_slot *slot, uint64_t state)
 {
 	uint64_t signalling = state | WATCH_SIGNALLING;
+	bool sent;
 
 	if (!atomic_compare_exchange_strong(&slot->state, &state, signalling))
-		return;
-	syscall(SYS_tgkill, slot->pid, slot->tid, DEADLINE_SIGNAL);
+		return true;
+	sent = syscall(SYS_tgkill, slot->pid, slot->tid, DEADLINE_SIGNAL) == 0 || errno != ESRCH;
 	slot->signalled = state >> WATCH_CALL_SHIFT;
 	atomic_compare_exchange_strong(&slot->state, &signalling, state);
+	return sent;
 }
 
-static void give_up(struct watchdog *watchdog, uint32_t index, watchdog_stuck_fn stuck, void *user)
+static void give_up(struct watchdog *watchdog, uint32_t index, bool ended, watchdog_stuck_fn stuck,
+		    void *user)
 {
 	const struct watch_slot *slot = &watchdog->page->slots[index];
 	const struct watch_diagnosis *diagnosis = diagnose(watchdog, index);
 	char reason[192];
 
-	snprintf(reason, sizeof(reason),
-		 "call %u of request %u did not end at its deadline (wchan %s, syscall %.60s)",
-		 slot->call, slot->request, diagnosis->wchan, diagnosis->syscall);
+	if (ended)
+		snprintf(reason, sizeof(reason), "its thread has ended, in call %u of request %u",
+			 slot->call, slot->request);
+	else
+		snprintf(reason, sizeof(reason),
+			 "call %u of request %u did not end at its deadline (wchan %s, syscall "
+			 "%.60s)",
+			 slot->call, slot->request, diagnosis->wchan, diagnosis->syscall);
 	*strchrnul(reason, '\n') = '\0';
 	watchdog->claimed[index].given_up = true;
-	stuck(user, slot->pid, slot->worker, reason);
+	stuck(user, slot->pid, slot->worker, ended, reason);
 }
 
 /* When to look again, or WATCH_NEVER. */
@@ -148,11 +156,13 @@ static uint64_t look_at_slot(struct watchdog *watchdog, uint32_t index, watchdog
 		watchdog->claimed[index].given_up = false;
 		diagnose(watchdog, index);
 	} else if (now - watchdog->claimed[index].since_ns >= GIVE_UP_AFTER) {
-		give_up(watchdog, index, stuck, user);
+		give_up(watchdog, index, false, stuck, user);
 		return WATCH_NEVER;
 	}
-	send_signal(slot, state);
-	return now + SIGNAL_EACH;
+	if (send_signal(slot, state))
+		return now + SIGNAL_EACH;
+	give_up(watchdog, index, true, stuck, user);
+	return WATCH_NEVER;
 }
 
 void watchdog_look(struct watchdog *watchdog, watchdog_stuck_fn stuck, void *user)

@@ -34,10 +34,11 @@ const struct watch_slot *watchdog_calling(const struct watchdog *watchdog, pid_t
 void watchdog_forget(struct watchdog *watchdog, pid_t process);
 
 /*
- * A call has not returned although it was told to; reason says which. worker: the number of the
- * worker whose thread it is, 0: the process's own.
+ * A call has not returned although it was told to, or has ended its thread; reason says which.
+ * worker: the number of the worker whose thread it is, 0: the process's own.
  */
-typedef void (*watchdog_stuck_fn)(void *user, pid_t process, uint64_t worker, const char *reason);
+typedef void (*watchdog_stuck_fn)(void *user, pid_t process, uint64_t worker, bool ended,
+				  const char *reason);
 
 /* The timer has fired. stuck is called once for a call. */
 void watchdog_look(struct watchdog *watchdog, watchdog_stuck_fn stuck, void *user);

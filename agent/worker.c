@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "agent/loop.h"
 #include "agent/server.h"
 #include "agent/shared.h"
+#include "agent/threads.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
@@ -57,7 +57,7 @@ static struct worker *make_worker(const struct loop *loop, struct worker_entry *
 		memcpy(worker->groups, attributes->groups, groups_size);
 	worker->attributes.groups = worker->groups;
 	worker->config.role = entry->thread ? SERVER_THREAD_WORKER : SERVER_FORK_WORKER;
-	worker->config.worker = entry->number;
+	worker->config.worker = entry;
 	worker->config.listen_fd = worker->config.connection_fd = -1;
 	worker->config.stop_fd = entry->thread ? entry->stop_fd : worker->config.agent_life_fd;
 	/* The machine is not for a worker to end. */
@@ -132,6 +132,7 @@ static void serve(struct worker *worker)
 		entry->state = WORKER_RUNNING;
 		report(worker, 0, "");
 		error = server_run(&worker->config);
+		entry->connection_fd = -1;
 		if (error < 0)
 			worker_note(entry, strerror(-error));
 	}
@@ -154,13 +155,8 @@ static void *run_thread(void *argument)
 
 static bool start_thread(struct worker *worker)
 {
-	pthread_t thread;
-
-	errno = pthread_create(&thread, NULL, run_thread, worker);
-	if (errno != 0)
-		return false;
-	pthread_detach(thread);
-	return true;
+	errno = thread_start(run_thread, worker);
+	return errno == 0;
 }
 
 /* In the child: what belongs to the server's loops is let go, and what is left is a server anew. */
@@ -172,6 +168,7 @@ static void run_process(struct worker *worker)
 		config->proc_fd,   config->dev_fd,         log_fd(),
 	};
 
+	threads_forked();
 	fds_close_others(keep, ARRAY_SIZE(keep));
 	serve(worker);
 	_exit(0);
@@ -236,6 +233,8 @@ void worker_free(const struct loop *loop, struct worker_entry *entry)
 		unix_path(path, loop->config, entry->port);
 		unlink(path);
 	}
+	/* Of a thread that has ended in a system call. */
+	entry->connection_fd = close_fd(entry->connection_fd);
 	entry->stop_fd = close_fd(entry->stop_fd);
 	entry->state = WORKER_FREE;
 }

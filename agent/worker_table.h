@@ -42,6 +42,8 @@ struct worker_entry {
 	bool served;
 	/* Of a thread, in its server: an eventfd that ends its loop. */
 	int32_t stop_fd;
+	/* And its connection, while it has one: a thread that has died leaves it open. */
+	int32_t connection_fd;
 	/* As waitid(2) has them; of a thread that has finished CLD_EXITED and 0. */
 	int32_t end_code;
 	int32_t end_status;

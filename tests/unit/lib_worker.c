@@ -416,6 +416,21 @@ START_TEST(test_stuck_thread)
 }
 END_TEST
 
+/* What ends a thread alone: the worker is over, and its connection; the server is well. */
+START_TEST(test_end_of_a_thread)
+{
+	int64_t result;
+
+	spawn(PROVIUM_WORKER_THREAD);
+	ck_assert_int_eq(provium_syscall(to_worker, SYS_exit, ARGS(0), SOON, &result, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
+	leave_worker();
+	check_ok(provium_ping(connection, SOON, &error));
+	spawn(PROVIUM_WORKER_THREAD);
+	leave_worker();
+}
+END_TEST
+
 START_TEST(test_limit)
 {
 	static struct provium_worker all[256];
@@ -468,6 +483,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_deadlines_side_by_side);
 	tcase_add_test(tcase, test_stuck);
 	tcase_add_test(tcase, test_stuck_thread);
+	tcase_add_test(tcase, test_end_of_a_thread);
 	tcase_add_loop_test(tcase, test_limit, 0, each);
 	tcase_add_test(tcase, test_no_worker);
 	suite_add_tcase(suite, tcase);
