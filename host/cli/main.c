@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/cli/command.h"
-#include "host/cli/help.h"
+#include "host/cli/commands/command.h"
+#include "host/cli/commands/help_text.h"
 #include "host/cli/report.h"
 
 /*

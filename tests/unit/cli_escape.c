@@ -1,6 +1,6 @@
 /* What is typed into a guest's terminal, however its bytes are cut, and what of it is for provium.
  */
-#include "host/cli/escape.h"
+#include "host/cli/session/escape.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * How a command line ends: the status, or the signal. What ends a process is tried in a child,
  * whose wait status and standard error are looked at.
  */
-#include "host/cli/exit_status.h"
+#include "host/cli/session/exit_status.h"
 
 #include <errno.h>
 #include <fcntl.h>

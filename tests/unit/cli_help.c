@@ -2,14 +2,14 @@
  * What is told of the commands, against their tables: --help, the manual pages (whose directory is
  * the program's argument) and what bash's completion is made of.
  */
-#include "host/cli/help.h"
+#include "host/cli/commands/help_text.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/cli/command.h"
+#include "host/cli/commands/command.h"
 #include "unit.h"
 
 static const char *docs;

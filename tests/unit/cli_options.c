@@ -1,11 +1,11 @@
 /* The option table's parser, with a table of the test's own. */
-#include "host/cli/options.h"
+#include "host/cli/options/options.h"
 
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/util.h"
-#include "host/cli/values.h"
+#include "host/cli/options/values.h"
 #include "unit.h"
 
 struct values {

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "common/util.h"
-#include "host/cli/progress.h"
-#include "host/cli/units.h"
+#include "host/cli/show/progress.h"
+#include "host/cli/show/units.h"
 #include "unit.h"
 
 #define SECOND UINT64_C(1000000000)

@@ -1,5 +1,5 @@
 /* Values of options: what is taken, and that everything else is refused. */
-#include "host/cli/values.h"
+#include "host/cli/options/values.h"
 
 #include <stdlib.h>
 #include <string.h>

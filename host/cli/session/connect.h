@@ -1,0 +1,46 @@
+/* What the commands have in common that talk to an agent that runs already. */
+#ifndef CLI_CONNECT_H
+#define CLI_CONNECT_H
+
+#include <stdint.h>
+
+#include "host/cli/options/options.h"
+#include "host/cli/options/values.h"
+#include "host/cli/session/interrupts.h"
+#include "host/cli/session/session.h"
+
+struct connect_options {
+	const char *address;
+	uint64_t timeout_ms;
+};
+
+/* The rows of their tables; field: a struct connect_options in the command's options struct. */
+/* clang-format off */
+#define CONNECT_OPTION_ROWS(type, field)                                                          \
+	{ .name = "connect", .value = "ADDRESS",                                                  \
+	  .help = "The agent: vsock:CID[:PORT], or unix:PATH[:PORT] for the hybrid vsock socket " \
+		  "of provium run --socket, Firecracker or Cloud Hypervisor. PORT is 5123 if not " \
+		  "given. Required.",                                                             \
+	  .completion = COMPLETE_FILE, .parse = parse_string, .required = true,                   \
+	  .offset = offsetof(type, field.address) },                                              \
+	{ .name = "timeout", .value = "SECONDS",                                                  \
+	  .help = "Give up after so long, counted from when the agent has answered; the exit "    \
+		  "status is then 124.",                                                          \
+	  .parse = parse_seconds, .offset = offsetof(type, field.timeout_ms) }
+/* clang-format on */
+
+/*
+ * Connects, within 10 s, and starts to hold signals back; they and the timeout end the calls on the
+ * connection. The caller frees the connection and then calls command_end().
+ */
+int connect_agent(const struct connect_options *options, struct provium_connection **connection,
+		  struct interrupts *interrupts, struct provium_error *error);
+
+/*
+ * Connects, runs the session, and disconnects. Returns the exit status, or -1 and the error for
+ * main() to tell.
+ */
+int connect_session(const struct connect_options *options, const struct session_options *session,
+		    struct provium_error *error);
+
+#endif
