@@ -80,7 +80,12 @@ class Case(unittest.TestCase):
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         options.setdefault("env", self.environment())
-        child = subprocess.Popen([PROGRAM, *arguments], **options)
+        prepare = options.pop("preexec_fn", lambda: None)
+
+        def begin():
+            default_signals()
+            prepare()
+        child = subprocess.Popen([PROGRAM, *arguments], preexec_fn=begin, **options)
         self.addCleanup(self.reap, child)
         return child
 
@@ -167,12 +172,19 @@ def is_raw(fd):
     return not termios.tcgetattr(fd)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
 
+def default_signals():
+    """
+    In a child that is to be sent signals: what ignored them for the tests (nohup, a script that
+    started them in its background) is not to have ignored them for the program, too.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def own_terminal(fd):
     """For preexec_fn: a session of its own, with fd as its terminal and standard error."""
     def prepare():
-        # Who started the tests in the background of a script had these ignored.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
         os.setsid()
         fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
     return prepare

@@ -11,7 +11,7 @@ import time
 import provium_pb2 as pb
 import tap
 from fake_agent import FakeAgent
-from provium import PROGRAM, Case, is_raw, own_terminal, read_until, terminal
+from provium import PROGRAM, Case, default_signals, is_raw, own_terminal, read_until, terminal
 
 
 def set_size(fd, rows, cols):
@@ -200,6 +200,7 @@ class JobControl(TerminalCase):
         super().setUp()
         pid, self.ours = pty.fork()
         if pid == 0:
+            default_signals()
             os.chdir(self.directory)
             os.execvpe("bash", ["bash", "--norc", "--noediting", "-i"],
                        self.environment(PS1="ready> "))
