@@ -50,6 +50,8 @@ struct file_write {
 	bool exclusive;
 	bool append;
 	bool sync;
+	/* What a file that was made is to have in the end, where it has special bits; else 0. */
+	mode_t special_mode;
 	/* The last that came was a hole: the file may end before it. */
 	bool ends_in_hole;
 	/* Bytes written, and of how many the host has been told. */
@@ -129,6 +131,8 @@ static const char *complete(struct file_write *write)
 	if (write->ends_in_hole && look_at(fd, &status) == 0 && S_ISREG(status.stx_mode) &&
 	    status.stx_size < write->file.offset && ftruncate(fd, (off_t)write->file.offset) < 0)
 		return "ftruncate";
+	if (write->special_mode && os_fchmod(fd, write->special_mode) < 0)
+		return "fchmod";
 	if ((write->sync || write->temporary) && os_fsync(fd) < 0 && errno != EINVAL)
 		return "fsync";
 	/* Some file systems tell only here that the data has found no room. */
@@ -415,8 +419,11 @@ static const char *open_path(struct file_write *write, const Provium__V1__WriteF
 	/* The mode last: a change of owner clears the set-user-ID bit (chown(2)). */
 	if ((request->has_uid || request->has_gid) && os_fchown(write->file.fd, uid, gid) < 0)
 		return "fchown";
-	if (made && os_fchmod(write->file.fd, mode) < 0)
+	if (made && os_fchmod(write->file.fd, mode & 0777) < 0)
 		return "fchmod";
+	/* A write of one who is not root clears these (inode(7)): they come behind the data. */
+	if (made && (mode & ~(mode_t)0777))
+		write->special_mode = mode;
 	return request->has_offset ? file_seek(&write->file, true, request->offset) : NULL;
 }
 

@@ -259,6 +259,47 @@ START_TEST(permitted)
 }
 END_TEST
 
+/*
+ * Writing and growing a file clears its set-user-ID bit, where root does neither: it is there when
+ * all is done, and not before.
+ */
+START_TEST(special_modes)
+{
+	static const mode_t modes[] = { 04755, 02711, 01600, 06000, 07777 };
+	Provium__V1__WriteFile options = PROVIUM__V1__WRITE_FILE__INIT;
+	char path[256];
+	uint32_t id;
+
+	if (!make_theirs())
+		return;
+	agent_drop_user();
+	snprintf(path, sizeof(path), "%s", test_path(STICKY "/own"));
+	SET(options, atomic, _i);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		SET(options, mode, modes[i]);
+		id = send_write(path, &options);
+		send_data(id, "data", 4, false);
+		client_ping(&client);
+		if (!_i)
+			ck_assert_uint_eq(mode_of(path), modes[i] & 0777);
+		send_hole(id, 4096, NULL, 0, true);
+		expect_written(id, 4);
+		ck_assert_uint_eq(mode_of(path), modes[i]);
+		ck_assert_int_eq(unlink(path), 0);
+	}
+	/* One that was there has the mode that the kernel leaves it. */
+	make_file(path, FILE_SIZE, 0755);
+	set_own_euid(0);
+	ck_assert_int_eq(chown(path, USER, USER), 0);
+	ck_assert_int_eq(chmod(path, 04755), 0);
+	set_own_euid(USER);
+	id = send_write(path, &options);
+	send_data(id, "data", 4, true);
+	expect_written(id, 4);
+	ck_assert_uint_eq(mode_of(path), _i ? 07777 : 0755);
+}
+END_TEST
+
 static Suite *denied_suite(void)
 {
 	Suite *suite = suite_create("agent: files of others");
@@ -267,6 +308,7 @@ static Suite *denied_suite(void)
 	tcase_add_checked_fixture(tcase, files_start, agent_stop_connected);
 	tcase_add_loop_test(tcase, denied, 0, ARRAY_SIZE(attempts));
 	tcase_add_test(tcase, permitted);
+	tcase_add_loop_test(tcase, special_modes, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
