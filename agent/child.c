@@ -26,11 +26,14 @@
 
 #include "agent/cgroup.h"
 #include "agent/child_fds.h"
+#include "agent/command_table.h"
 #include "agent/fds.h"
 #include "agent/kill_tree.h"
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/pty.h"
+#include "agent/server.h"
+#include "agent/shared.h"
 #include "agent/stream.h"
 #include "common/cleanup.h"
 #include "common/util.h"
@@ -57,6 +60,8 @@ struct child {
 	struct child_result result;
 	struct output_stream outputs[CHILD_OUTPUTS];
 	struct input_stream input;
+	/* While it runs; NULL: there is no table, or it is full. */
+	struct command_slot *slot;
 	/* Its fds are a pseudo-terminal. */
 	bool terminal;
 	/* NULL: none, or it is gone. */
@@ -292,6 +297,8 @@ static bool reap(struct child *child)
 		if (info.si_code != CLD_KILLED || info.si_status != SIGKILL)
 			result->end = CHILD_NOT_KILLED;
 	}
+	command_remove(child->slot);
+	child->slot = NULL;
 	result->wall_ns = monotonic_ns() - child->started_ns;
 	child->reaped = true;
 	return true;
@@ -394,6 +401,8 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 	}
 	child->result.pid = failure->pid;
 	child->pidfd = fd_raise(failure->pidfd);
+	if (loop->config->shared)
+		child->slot = command_add(&loop->config->shared->commands, child->result.pid);
 	child_watch(child, &fds, options);
 	return steal_ptr(&child);
 }
@@ -401,6 +410,12 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 bool child_write(struct child *child, struct child_input *input)
 {
 	return input_stream_add(&child->input, input);
+}
+
+void child_is_job(struct child *child, uint64_t number, const void *name, size_t size)
+{
+	if (child->slot)
+		command_is_job(child->slot, number, name, size);
 }
 
 void child_resume(struct child *child)

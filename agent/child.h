@@ -117,6 +117,9 @@ struct child *child_start(struct loop *loop, const struct child_options *options
  */
 bool child_write(struct child *child, struct child_input *input);
 
+/* It is a job, which is named where it is lost with its server. */
+void child_is_job(struct child *child, uint64_t number, const void *name, size_t size);
+
 /* There is room for output again. */
 void child_resume(struct child *child);
 

@@ -272,11 +272,11 @@ void *malloc(size_t size)
 	return block ? memory_of(block) : NULL;
 }
 
-void *calloc(size_t count, size_t size)
+void *calloc(size_t nmemb, size_t size)
 {
 	struct block *block;
 
-	if (__builtin_mul_overflow(count, size, &size))
+	if (__builtin_mul_overflow(nmemb, size, &size))
 		size = SIZE_MAX;
 	block = allocate(size);
 	if (!block)
@@ -286,14 +286,14 @@ void *calloc(size_t count, size_t size)
 	return memory_of(block);
 }
 
-void free(void *memory)
+void free(void *ptr)
 {
 	struct block *block, *after;
 	size_t size;
 
-	if (!memory)
+	if (!ptr)
 		return;
-	block = block_of(memory);
+	block = block_of(ptr);
 	size = size_of(block);
 	if (block->size & MAPPED) {
 		unmap(block, size);
@@ -343,13 +343,13 @@ static struct block *move(struct block *block, size_t size)
 	return moved;
 }
 
-void *realloc(void *memory, size_t size)
+void *realloc(void *ptr, size_t size)
 {
 	struct block *block;
 
-	if (!memory)
+	if (!ptr)
 		return malloc(size);
-	block = block_of(memory);
+	block = block_of(ptr);
 	if ((block->size & MAPPED) && size <= PTRDIFF_MAX)
 		block = remap(block, size);
 	else if (size > size_of(block) - sizeof(size))

@@ -292,6 +292,8 @@ struct job *job_start(struct session *session, uint32_t id, const Provium__V1__E
 			   &job_events, job))
 		return NULL;
 	job->number = ++jobs->last_number;
+	if (job->command.child)
+		child_is_job(job->command.child, job->number, job->name, job->name_size);
 	list_append(&jobs->all, &job->link);
 	jobs->count++;
 	return steal_ptr(&job);

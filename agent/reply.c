@@ -82,7 +82,7 @@ void reply_ready(struct session *session, uint32_t id)
 	Provium__V1__Ready ready = PROVIUM__V1__READY__INIT;
 	Provium__V1__InitError init_error = PROVIUM__V1__INIT_ERROR__INIT;
 	uint32_t requests[MAX_REQUEST_CODES];
-	char boot_id[64], reason[256];
+	char boot_id[64], reason[SERVER_REASON_SIZE];
 	char version[] = PROVIUM_VERSION;
 	struct utsname system;
 

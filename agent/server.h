@@ -15,6 +15,9 @@ struct kmsg_source;
 struct shared;
 struct worker_entry;
 
+/* Room for why a server has ended. */
+#define SERVER_REASON_SIZE 512
+
 enum listener_kind {
 	/* AF_VSOCK: only peers with the host's CID are let in. */
 	LISTENER_VSOCK,

@@ -5,12 +5,14 @@
 #ifndef AGENT_SHARED_H
 #define AGENT_SHARED_H
 
+#include "agent/command_table.h"
 #include "agent/watch_page.h"
 #include "agent/worker_table.h"
 
 struct shared {
 	struct watch_page watch;
 	struct worker_table workers;
+	struct command_table commands;
 };
 
 #endif

@@ -80,7 +80,7 @@ struct supervisor {
 	uint64_t start_at;
 	uint64_t started;
 	unsigned int delay_ms;
-	char reason[192];
+	char reason[SERVER_REASON_SIZE];
 };
 
 /* In the child; never returns. */
@@ -182,6 +182,8 @@ static void describe_exit(struct supervisor *supervisor, const siginfo_t *info)
 /* reason says why. The process may still be there: then it is reaped one day as any other. */
 static void forget_server(struct supervisor *supervisor)
 {
+	command_table_reaped(&supervisor->shared->commands, supervisor->server, supervisor->reason,
+			     sizeof(supervisor->reason));
 	log_warn("server %d: %s", (int)supervisor->server, supervisor->reason);
 	supervisor->server = 0;
 	supervisor->pidfd = close_fd(supervisor->pidfd);
@@ -201,6 +203,8 @@ static void tell_server(const struct supervisor *supervisor)
 static void reap_children(struct supervisor *supervisor)
 {
 	siginfo_t info = { 0 };
+	/* Of a worker that is told with its end. */
+	char lost[1] = "";
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
 		if (worker_table_reaped(&supervisor->shared->workers, info.si_pid, info.si_code,
@@ -209,6 +213,9 @@ static void reap_children(struct supervisor *supervisor)
 		if (info.si_pid == supervisor->server) {
 			describe_exit(supervisor, &info);
 			forget_server(supervisor);
+		} else {
+			command_table_reaped(&supervisor->shared->commands, info.si_pid, lost,
+					     sizeof(lost));
 		}
 		watchdog_forget(&supervisor->watchdog, info.si_pid);
 		log_debug("reaped process %d", (int)info.si_pid);

@@ -455,9 +455,9 @@ START_TEST(neighbours_join)
 		for (unsigned int i = 0; i < ARRAY_SIZE(blocks); i++)
 			blocks[i] = malloc(1200);
 		for (unsigned int i = 0; i < ARRAY_SIZE(blocks); i++) {
-			unsigned int up =
-				i * 2 % ARRAY_SIZE(blocks) + (i * 2 >= ARRAY_SIZE(blocks));
-			unsigned int down = (unsigned int)ARRAY_SIZE(blocks) - 1 - i;
+			size_t twice = (size_t)i * 2;
+			size_t up = twice % ARRAY_SIZE(blocks) + (twice >= ARRAY_SIZE(blocks));
+			size_t down = ARRAY_SIZE(blocks) - 1 - i;
 
 			free(blocks[order == 0 ? i : order == 1 ? down : up]);
 		}

@@ -292,6 +292,48 @@ START_TEST(test_server_is_lost)
 }
 END_TEST
 
+/*
+ * What the server's commands have started is over with it, also where the leader has left it, and
+ * the host is told what was lost.
+ */
+START_TEST(test_lost_commands)
+{
+	struct provium_exec_options shell = {
+		.shell = "sleep 1000 & echo $! >file; echo; exec sleep 1000",
+		.cwd = directory,
+	};
+	struct provium_job_options named = { .name = "build" };
+	struct provium_job_result ended;
+	struct provium_job_ref build = { .name = "build" };
+	struct provium_exec_options wait = { .shell = "until [ -s file ]; do :; done; cat file",
+					     .cwd = directory };
+	struct provium_exec_result result;
+	struct provium_buffer out;
+	struct provium_exec *command;
+	uint64_t number;
+	int pid;
+
+	check_ok(provium_job_start(connection, &shell, &named, SOON, &number, &pid, &error));
+	check_ok(provium_exec_run(connection, &wait, 0, SOON, &result, &out, NULL, &error));
+	pid = atoi(out.data);
+	free(out.data);
+	ck_assert_int_eq(kill(pid, 0), 0);
+	shell.shell = "sleep 1000";
+	check_ok(provium_job_start(connection, &shell, NULL, SOON, &number, NULL, &error));
+	check_ok(provium_exec_start(connection, &shell, &command, &error));
+	PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
+	requests = 4;
+	expect_restart(" call 0 (exit_group)", "; lost with it: 1 commands, 2 jobs: build, 2");
+	provium_exec_free(command);
+	for (int i = 0; kill(pid, 0) == 0; i++) {
+		ck_assert_int_lt(i, 2000);
+		usleep(5000);
+	}
+	ck_assert_int_eq(provium_job_wait(connection, &build, NULL, SOON, &ended, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_NOT_FOUND);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------- */
 /* In the background */
 
@@ -470,6 +512,7 @@ static TCase *cases(void)
 	tcase_add_test(tcase, test_many_deadlines);
 	tcase_add_test(tcase, test_deadline_of_repetitions);
 	tcase_add_test(tcase, test_deadline_with_signals_blocked);
+	tcase_add_test(tcase, test_lost_commands);
 	tcase_add_test(tcase, test_background);
 	tcase_add_test(tcase, test_background_thread);
 	tcase_add_loop_test(tcase, test_background_cancelled, 0, BLOCKERS);
