@@ -88,5 +88,6 @@ void command_table_reaped(struct command_table *table, pid_t owner, char *text, 
 		slot->pid = 0;
 	}
 	if (commands + jobs > 0)
-		append(text, size, "; lost with it: %u commands, %u jobs%s", commands, jobs, names);
+		append(text, size, "; lost with it: %u command%s, %u job%s%s", commands,
+		       commands == 1 ? "" : "s", jobs, jobs == 1 ? "" : "s", names);
 }

@@ -323,7 +323,7 @@ START_TEST(test_lost_commands)
 	check_ok(provium_exec_start(connection, &shell, &command, &error));
 	PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
 	requests = 4;
-	expect_restart(" call 0 (exit_group)", "; lost with it: 1 commands, 2 jobs: build, 2");
+	expect_restart(" call 0 (exit_group)", "; lost with it: 1 command, 2 jobs: build, 2");
 	provium_exec_free(command);
 	for (int i = 0; kill(pid, 0) == 0; i++) {
 		ck_assert_int_lt(i, 2000);
