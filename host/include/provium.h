@@ -1024,7 +1024,8 @@ char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines);
 /*
  * Has the agent power the guest off and waits until QEMU is gone. One that is still there a second
  * after the agent's acknowledgement (with sync five more, under TCG six times as long), or when the
- * timeout has passed, is told to quit, and five seconds later killed. Fails where the agent has not
+ * timeout has passed, is told to quit, and five seconds later killed. Where the VM's own connection
+ * has ended and the guest has not, a new one is made for it. Fails where the agent has not
  * acknowledged or QEMU had to be killed; it is gone all the same, unless the call was cancelled. A
  * guest that has powered itself off before is fine.
  */

@@ -18,6 +18,12 @@
 /* What QEMU may take to quit, whose part of it no guest delays. */
 #define QUIT_MS      5000
 
+/*
+ * What the agent may take to answer again, without TCG's factor: it notices within 1.2 s that its
+ * server has ended, waits for at most a second (agent/supervisor.c) and starts another.
+ */
+#define DIAL_MS      3000
+
 /* The agent's bound on writing file systems back (DESIGN, "Shutdown"). */
 #define SYNC_MS      5000
 
@@ -159,6 +165,45 @@ static int quit(struct provium_vm *vm, struct provium_error *error)
 			 "QEMU has not quit within %d s: it was killed", QUIT_MS / 1000);
 }
 
+/*
+ * The same over a connection of its own, where the VM's has ended and the guest has not: a system
+ * call of a test may have ended the agent's server.
+ */
+static int dial_and_shut_down(struct provium_vm *vm, bool sync, const struct deadline *deadline,
+			      struct provium_error *error)
+{
+	struct deadline dialled = deadline_after(DIAL_MS * accel_factor(vm->accel));
+	struct provium_connection *connection;
+	int status;
+
+	if (deadline->at_ns < dialled.at_ns)
+		dialled = *deadline;
+	if (provium_vm_connect(vm, 0, deadline_remaining_ms(&dialled), &connection, error) < 0)
+		return -1;
+	status = provium_shutdown(connection, PROVIUM_POWER_OFF, sync,
+				  deadline_remaining_ms(deadline), error);
+	provium_connection_free(connection);
+	return status;
+}
+
+/* Has the agent acknowledge that it powers the guest off. 1: the guest had done so by itself. */
+static int power_off(struct provium_vm *vm, bool sync, const struct deadline *deadline,
+		     struct provium_error *error)
+{
+	struct provium_error failure;
+
+	if (provium_shutdown(vm->connection, PROVIUM_POWER_OFF, sync,
+			     deadline_remaining_ms(deadline), &failure) == 0)
+		return 0;
+	if (has_powered_off(vm))
+		return 1;
+	if (failure.code != PROVIUM_DISCONNECTED)
+		return error_copy(error, &failure);
+	if (dial_and_shut_down(vm, sync, deadline, error) == 0)
+		return 0;
+	return has_powered_off(vm) ? 1 : -1;
+}
+
 int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 			struct provium_error *error)
 {
@@ -168,13 +213,14 @@ int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 	int ended;
 
 	error_clear(error);
-	if (provium_shutdown(vm->connection, PROVIUM_POWER_OFF, sync, timeout_ms, &failure) < 0) {
-		if (has_powered_off(vm))
-			return 0;
+	ended = power_off(vm, sync, &deadline, &failure);
+	if (ended < 0) {
 		if (failure.code != PROVIUM_CANCELLED)
 			quit(vm, NULL);
 		return error_copy(error, &failure);
 	}
+	if (ended > 0)
+		return 0;
 	ended = await_end(vm, power_off_ms, &deadline, error);
 	if (ended == 0)
 		ended = quit(vm, error) == 0 ? 1 : -1;

@@ -5,7 +5,6 @@
  *     vm-programs KERNELS HOLDER CALLS
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,13 +50,6 @@ static void boot(void)
 /* The VM's own connection has ended with the server that had it. */
 static void shut_down(void)
 {
-	struct pollfd gone = { .events = POLLIN };
-
-	gone.fd = provium_connection_vm_fd(provium_vm_connection(vm));
-	OK(provium_connect(address, TIMEOUT, &connection, &error));
-	OK(provium_shutdown(connection, PROVIUM_POWER_OFF, false, TIMEOUT, &error));
-	provium_connection_free(connection);
-	ck_assert_int_eq(poll(&gone, 1, TIMEOUT), 1);
 	OK(provium_vm_shutdown(vm, false, TIMEOUT, &error));
 	provium_vm_free(vm);
 	machine_finish();

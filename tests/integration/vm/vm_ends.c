@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -194,6 +195,52 @@ START_TEST(test_power_off)
 }
 END_TEST
 
+/* A system call of a test ends the server, and with it the VM's own connection. */
+static void end_server_by_call(struct provium_vm *vm)
+{
+	struct provium_program *program = provium_program_new();
+	struct provium_error error;
+
+	ck_assert_ptr_nonnull(program);
+	PROVIUM_CALL(program, SYS_exit_group, provium_value(3));
+	ck_assert_int_eq(provium_program_run(provium_vm_connection(vm), program, 60000, &error),
+			 -1);
+	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%s", error.message);
+	provium_program_free(program);
+}
+
+/* The same behind its back: it learns of that only when it is told to shut down. */
+static void end_server_unseen(struct provium_vm *vm)
+{
+	int pid = provium_connection_agent(provium_vm_connection(vm))->pid;
+	char command[64];
+	const struct provium_exec_options options = { .shell = command };
+	struct provium_connection *other;
+	struct provium_error error;
+
+	ck_assert_int_eq(provium_vm_connect(vm, 0, 30000, &other, &error), 0);
+	snprintf(command, sizeof(command), "kill -9 %d; sleep 1000", pid);
+	ck_assert_int_eq(provium_exec_run(other, &options, 0, 60000, NULL, NULL, NULL, &error), -1);
+	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%s", error.message);
+	provium_connection_free(other);
+}
+
+START_TEST(test_server_that_ended)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_vm *vm = machine_boot(&options);
+	struct provium_error error;
+
+	if (_i == 0)
+		end_server_by_call(vm);
+	else
+		end_server_unseen(vm);
+	ck_assert_msg(provium_vm_shutdown(vm, true, 60000, &error) == 0, "%s", error.message);
+	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
+	provium_vm_free(vm);
+}
+END_TEST
+
 /* A machine that stays when it has been turned off: QEMU is told to quit. */
 START_TEST(test_quit)
 {
@@ -308,6 +355,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_panic_stays);
 	tcase_add_test(tcase, test_false_panic);
 	tcase_add_test(tcase, test_power_off);
+	tcase_add_loop_test(tcase, test_server_that_ended, 0, 2);
 	tcase_add_test(tcase, test_quit);
 	tcase_add_test(tcase, test_stopped);
 	tcase_add_test(tcase, test_cancel);
