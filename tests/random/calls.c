@@ -45,10 +45,10 @@
 #include "tests/random/random.h"
 
 /* Bytes of a mapping, a file, a transfer. */
-#define PAGE      4096u
+#define PAGE      UINT64_C(4096)
 #define MAP_SIZE  (16 * PAGE)
 #define FILE_SIZE (16 * PAGE)
-#define TRANSFER  1024u
+#define TRANSFER  UINT64_C(1024)
 
 /* Keys of System V, of which there are so many of each kind. */
 #define IPC_KEYS  3u

@@ -26,6 +26,9 @@
 /* For anything that a guest that is alive does in no time. */
 #define SOON         60000
 
+/* When it is known already that something is wrong. */
+#define LOOK_MS      10000
+
 #define ROUND        1000
 #define NUMBERS      512
 #define REASONS      64
@@ -73,6 +76,34 @@ static bool fail(const struct campaign *campaign, const char *what)
 	printf("FAILED at program %" PRIu64 " of seed %" PRIu64 ": %s: %s\n",
 	       campaign->first + campaign->programs, campaign->seed, what, error.message);
 	return false;
+}
+
+/* What can be had of a guest whose agent does not answer. */
+static void look_around(const struct campaign *campaign)
+{
+	const struct provium_exec_options options = {
+		.shell = "for p in /proc/[0-9]*; do [ -e $p/exe ] && grep -E "
+			 "'^(Name|State|Pid|PPid|Threads|SigQ|SigPnd|SigBlk):' $p/status && "
+			 "cat $p/wchan $p/syscall $p/stack && ls -l $p/fd; done; dmesg | tail -20",
+	};
+	char *tail = provium_vm_console_tail(campaign->vm, 40);
+	struct provium_connection *other;
+	struct provium_exec_result result;
+	struct provium_buffer output;
+
+	printf("console:\n%s\n", tail ? tail : "");
+	free(tail);
+	if (provium_vm_connect(campaign->vm, 0, LOOK_MS, &other, &error) < 0) {
+		printf("another connection: %s\n", error.message);
+		return;
+	}
+	printf("another connection: restarts %u, %s\n", provium_connection_agent(other)->restarts,
+	       provium_connection_agent(other)->restart_reason);
+	if (provium_exec_run(other, &options, 0, LOOK_MS, &result, &output, NULL, &error) == 0) {
+		printf("%s\n", (const char *)output.data);
+		free(output.data);
+	}
+	provium_connection_free(other);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -252,6 +283,7 @@ static bool run_program(struct campaign *campaign)
 		good = renew(campaign);
 	} else {
 		good = fail(campaign, "the program");
+		look_around(campaign);
 	}
 	if (!good)
 		random_describe(program, campaign->arch, stdout);

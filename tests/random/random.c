@@ -25,7 +25,7 @@ uint64_t random_next(struct state *state)
 
 uint32_t random_below(struct state *state, uint32_t count)
 {
-	return (uint32_t)(random_next(state) % count);
+	return count > 0 ? (uint32_t)(random_next(state) % count) : 0;
 }
 
 bool random_one_in(struct state *state, uint32_t count)
@@ -80,7 +80,7 @@ static int number_of(const struct state *state, const struct call *call)
 /* ------------------------------------------------------------------------------------------- */
 /* Resources */
 
-void random_hold(struct state *state, enum resource resource, struct held held)
+static void hold_as(struct state *state, enum resource resource, struct held held)
 {
 	unsigned int *count = &state->n_held[resource];
 
@@ -88,8 +88,13 @@ void random_hold(struct state *state, enum resource resource, struct held held)
 		state->held[resource][(*count)++] = held;
 	else
 		state->held[resource][random_below(state, HELD_MAX)] = held;
+}
+
+void random_hold(struct state *state, enum resource resource, struct held held)
+{
+	hold_as(state, resource, held);
 	if (resource < RES_FD && resource != RES_WATCH)
-		random_hold(state, RES_FD, held);
+		hold_as(state, RES_FD, held);
 }
 
 static struct provium_arg use(const struct held *held)
@@ -116,6 +121,8 @@ static const struct call *maker_of(struct state *state, enum resource resource)
 	return found;
 }
 
+/* Either adds what the other needs, to a depth of 3. */
+// NOLINTBEGIN(misc-no-recursion)
 struct provium_arg random_resource(struct state *state, enum resource resource, unsigned int depth)
 {
 	const struct call *maker;
@@ -170,6 +177,8 @@ int random_add_call(struct state *state, const struct call *call, unsigned int d
 		call->after(state);
 	return made;
 }
+
+// NOLINTEND(misc-no-recursion)
 
 static bool is_strict(const char *name)
 {

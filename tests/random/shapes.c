@@ -463,7 +463,7 @@ struct provium_arg make_fd_set(struct state *state, const struct spec *spec)
 /* value: which signals it may hold; 0: any but SIGKILL and SIGSTOP. */
 struct provium_arg make_sigset(struct state *state, const struct spec *spec)
 {
-	uint64_t set = random_next(state) & random_next(state);
+	uint64_t some = random_next(state), set = some & random_next(state);
 
 	if (spec->value)
 		set &= spec->value;
