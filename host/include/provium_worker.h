@@ -3,8 +3,8 @@
  * credentials of their own. They are the place for system calls that change or end their caller.
  *
  * A fork worker is a copy of the agent's server: it has its own address space and its own fds,
- *among them what earlier calls had opened in the server when it was made. A thread worker shares
- *memory and fds with the server and ends with it; only what Linux keeps per thread is its own,
+ * among them what earlier calls had opened in the server when it was made. A thread worker shares
+ * memory and fds with the server and ends with it; only what Linux keeps per thread is its own,
  *credentials first of all.
  *
  *	struct provium_worker_options options = { .has_uid = true, .uid = 1000 };
@@ -77,6 +77,19 @@ int provium_worker_spawn(struct provium_connection *connection,
 int provium_worker_connect(struct provium_connection *connection,
 			   const struct provium_worker *worker, int timeout_ms,
 			   struct provium_connection **worker_connection,
+			   struct provium_error *error);
+
+/* Enough for any address: the longest path of a Unix socket has 107 bytes (unix(7)). */
+#define PROVIUM_ADDRESS_SIZE 160
+
+/*
+ * Writes the address of a worker, as provium_connect takes it, for another process to connect to:
+ * of the same form as that of the connection, by whose way it leads. size: of text, in bytes.
+ * PROVIUM_INVALID where the connection is one of provium_connect_fd or the text does not fit;
+ * text is empty then. Does not block.
+ */
+int provium_worker_address(const struct provium_connection *connection,
+			   const struct provium_worker *worker, char *text, size_t size,
 			   struct provium_error *error);
 
 /*

@@ -1,7 +1,9 @@
 #include "address.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -133,4 +135,23 @@ int address_parse(const char *text, struct address *address, struct provium_erro
 		return address_set_path(address, text + strlen("agent-unix:"), error);
 	}
 	return error_set(error, PROVIUM_INVALID, 0, "address \"%s\": give %s", text, forms);
+}
+
+bool address_format(const struct address *address, char *text, size_t size)
+{
+	int length = 0;
+
+	switch (address->kind) {
+	case ADDRESS_VSOCK:
+		length = snprintf(text, size, "vsock:%" PRIu32 ":%" PRIu32, address->cid,
+				  address->port);
+		break;
+	case ADDRESS_HYBRID:
+		length = snprintf(text, size, "unix:%s:%" PRIu32, address->path, address->port);
+		break;
+	case ADDRESS_AGENT:
+		length = snprintf(text, size, "agent-unix:%s", address->path);
+		break;
+	}
+	return length >= 0 && (size_t)length < size;
 }

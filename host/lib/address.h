@@ -2,6 +2,7 @@
 #ifndef LIB_ADDRESS_H
 #define LIB_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
 
@@ -30,6 +31,12 @@ struct address {
  * the path "/a:b". PROVIUM_INVALID with a message that says what is wrong.
  */
 int address_parse(const char *text, struct address *address, struct provium_error *error);
+
+/*
+ * Pure. Writes the text form, with the port where it has one, as address_parse takes it. False
+ * where it has been cut; it never is at a size of PROVIUM_ADDRESS_SIZE.
+ */
+bool address_format(const struct address *address, char *text, size_t size);
 
 /* Fills in the path of a Unix socket; PROVIUM_INVALID where it is empty or too long. */
 int address_set_path(struct address *address, const char *path, struct provium_error *error);

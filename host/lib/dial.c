@@ -18,21 +18,6 @@
 /* "OK 4294967295\n" is the longest answer; more means that somebody else speaks. */
 #define ANSWER_SIZE 32
 
-static void describe(const struct address *address, char *text, size_t size)
-{
-	switch (address->kind) {
-	case ADDRESS_VSOCK:
-		snprintf(text, size, "vsock:%" PRIu32 ":%" PRIu32, address->cid, address->port);
-		break;
-	case ADDRESS_HYBRID:
-		snprintf(text, size, "unix:%s:%" PRIu32, address->path, address->port);
-		break;
-	case ADDRESS_AGENT:
-		snprintf(text, size, "agent-unix:%s", address->path);
-		break;
-	}
-}
-
 /* Waits for events on fd, and for nothing else than that or a limit. */
 static int await(int fd, short events, const struct wait_limits *limits, const char *what,
 		 struct provium_error *error)
@@ -236,10 +221,9 @@ static int connect_unix(const struct address *address, const struct wait_limits 
 int address_connect(const struct address *address, const struct wait_limits *limits, int *fd,
 		    struct provium_error *error)
 {
-	/* The path, and "agent-unix:" or "unix::4294967295". */
-	char what[sizeof(address->path) + 32];
+	char what[PROVIUM_ADDRESS_SIZE];
 
-	describe(address, what, sizeof(what));
+	address_format(address, what, sizeof(what));
 	*fd = address->kind == ADDRESS_VSOCK ? connect_vsock(address, limits, what, error)
 					     : connect_unix(address, limits, what, error);
 	return *fd < 0 ? -1 : 0;

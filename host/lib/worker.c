@@ -83,6 +83,37 @@ static int address_of(const struct address *agent, uint32_t port, struct address
 	return address_set_path(address, path, error);
 }
 
+static int unknown_way(const struct provium_worker *worker, struct provium_error *error)
+{
+	return error_set(error, PROVIUM_INVALID, 0,
+			 "worker %" PRIu64 ": it is not known how this connection came; "
+			 "connect to port %" PRIu32 " by the same way",
+			 worker->number, worker->port);
+}
+
+int provium_worker_address(const struct provium_connection *connection,
+			   const struct provium_worker *worker, char *text, size_t size,
+			   struct provium_error *error)
+{
+	struct address address;
+
+	if (size > 0)
+		*text = '\0';
+	if (!connection->has_address)
+		return unknown_way(worker, error);
+	if (address_of(&connection->address, worker->port, &address, error) < 0) {
+		error_prefix(error, "worker %" PRIu64, worker->number);
+		return -1;
+	}
+	if (address_format(&address, text, size))
+		return 0;
+	if (size > 0)
+		*text = '\0';
+	return error_set(error, PROVIUM_INVALID, 0,
+			 "worker %" PRIu64 ": its address does not fit into %zu bytes",
+			 worker->number, size);
+}
+
 int provium_worker_connect(struct provium_connection *connection,
 			   const struct provium_worker *worker, int timeout_ms,
 			   struct provium_connection **worker_connection,
@@ -98,10 +129,7 @@ int provium_worker_connect(struct provium_connection *connection,
 
 	*worker_connection = NULL;
 	if (!connection->has_address)
-		return error_set(error, PROVIUM_INVALID, 0,
-				 "worker %" PRIu64 ": it is not known how this connection came; "
-				 "connect to port %" PRIu32 " by the same way",
-				 worker->number, worker->port);
+		return unknown_way(worker, error);
 	if (address_of(&connection->address, worker->port, &address, error) < 0 ||
 	    address_connect(&address, &limits, &fd, error) < 0 ||
 	    connection_open(fd, &limits, worker_connection, error) < 0) {

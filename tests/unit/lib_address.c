@@ -1,4 +1,4 @@
-/* The text form of addresses. No socket is made here. */
+/* The text form of addresses, read and written. No socket is made here. */
 #include "host/lib/address.h"
 
 #include <stdlib.h>
@@ -118,6 +118,43 @@ START_TEST(test_long_path)
 }
 END_TEST
 
+/* What is written is read as the same, and holds the port. */
+START_TEST(test_format)
+{
+	struct address address, again;
+	char text[PROVIUM_ADDRESS_SIZE];
+
+	ck_assert_int_eq(address_parse(good[_i].text, &address, NULL), 0);
+	ck_assert(address_format(&address, text, sizeof(text)));
+	ck_assert_int_eq(address_parse(text, &again, NULL), 0);
+	ck_assert_int_eq(again.kind, address.kind);
+	ck_assert_uint_eq(again.cid, address.cid);
+	ck_assert_uint_eq(again.port, address.port);
+	ck_assert_str_eq(again.path, address.path);
+}
+END_TEST
+
+START_TEST(test_format_texts)
+{
+	struct address address = { .kind = ADDRESS_VSOCK, .cid = 4294967294u, .port = 4294967294u };
+	char text[PROVIUM_ADDRESS_SIZE];
+
+	ck_assert(address_format(&address, text, sizeof(text)));
+	ck_assert_str_eq(text, "vsock:4294967294:4294967294");
+	ck_assert(address_format(&address, text, strlen("vsock:4294967294:4294967294") + 1));
+	ck_assert(!address_format(&address, text, strlen("vsock:4294967294:4294967294")));
+	ck_assert(!address_format(&address, text, 0));
+	/* The longest of all. */
+	address.kind = ADDRESS_HYBRID;
+	memset(address.path, 'p', sizeof(address.path) - 1);
+	ck_assert(address_format(&address, text, sizeof(text)));
+	ck_assert_uint_eq(strlen(text), strlen("unix::4294967294") + sizeof(address.path) - 1);
+	address.kind = ADDRESS_AGENT;
+	ck_assert(address_format(&address, text, sizeof(text)));
+	ck_assert_uint_eq(strlen(text), strlen("agent-unix:") + sizeof(address.path) - 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lib-address");
@@ -126,6 +163,8 @@ int main(void)
 	tcase_add_loop_test(tcase, test_good, 0, ARRAY_SIZE(good));
 	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_test(tcase, test_long_path);
+	tcase_add_loop_test(tcase, test_format, 0, ARRAY_SIZE(good));
+	tcase_add_test(tcase, test_format_texts);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -86,6 +86,31 @@ START_TEST(test_agent)
 }
 END_TEST
 
+/* Others can only be sent the way that this connection came. */
+START_TEST(test_worker_address)
+{
+	const struct provium_worker worker = { .number = 7, .port = 1234567890 };
+	char address[PROVIUM_ADDRESS_SIZE] = "x";
+	size_t length;
+
+	if (!real_is_program()) {
+		ck_assert_int_eq(provium_worker_address(connection, &worker, address,
+							sizeof(address), &error),
+				 -1);
+		check_error(PROVIUM_INVALID, "worker 7: it is not known how");
+		ck_assert_str_eq(address, "");
+		return;
+	}
+	check_ok(provium_worker_address(connection, &worker, address, sizeof(address), &error));
+	length = strlen(address);
+	ck_assert_int_eq(strncmp(address, "agent-unix:/", strlen("agent-unix:/")), 0);
+	ck_assert_uint_gt(length, strlen("_1234567890"));
+	ck_assert_str_eq(address + length - strlen("_1234567890"), "_1234567890");
+	ck_assert_int_eq(provium_worker_address(connection, &worker, address, 0, &error), -1);
+	check_error(PROVIUM_INVALID, "does not fit into 0 bytes");
+}
+END_TEST
+
 START_TEST(test_streams_and_status)
 {
 	char out[64], err[64];
@@ -633,6 +658,7 @@ static TCase *command_cases(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, real_start, real_finish);
 	tcase_add_test(tcase, test_agent);
+	tcase_add_test(tcase, test_worker_address);
 	tcase_add_test(tcase, test_streams_and_status);
 	tcase_add_test(tcase, test_options);
 	tcase_add_test(tcase, test_not_executed);

@@ -126,6 +126,25 @@ START_TEST(test_serves)
 }
 END_TEST
 
+/* Its address leads there, for whoever has no connection to the agent. */
+START_TEST(test_address)
+{
+	struct provium_worker_options options = { .kind = kinds[_i] };
+	char address[PROVIUM_ADDRESS_SIZE];
+	char cut[PROVIUM_ADDRESS_SIZE];
+
+	check_ok(provium_worker_spawn(connection, &options, SOON, &worker, &error));
+	check_ok(provium_worker_address(connection, &worker, address, sizeof(address), &error));
+	ck_assert_int_eq(provium_worker_address(connection, &worker, cut, strlen(address), &error),
+			 -1);
+	ck_assert_int_eq(error.code, PROVIUM_INVALID);
+	ck_assert_str_eq(cut, "");
+	check_ok(provium_connect(address, SOON, &to_worker, &error));
+	ck_assert_int_eq(call(to_worker, SYS_gettid, NULL, 0), worker.tid);
+	leave_worker();
+}
+END_TEST
+
 /* It takes one connection: whoever comes second is refused. */
 START_TEST(test_one_connection)
 {
@@ -469,6 +488,7 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tcase, 20);
 	tcase_add_loop_test(tcase, test_life, 0, each);
 	tcase_add_loop_test(tcase, test_serves, 0, each);
+	tcase_add_loop_test(tcase, test_address, 0, each);
 	tcase_add_loop_test(tcase, test_one_connection, 0, each);
 	tcase_add_loop_test(tcase, test_fds, 0, each);
 	tcase_add_loop_test(tcase, test_memory, 0, each);
