@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "host/cli/report.h"
-#include "host/cli/session/exit_status.h"
 
 struct provium_job_ref job_ref(const char *operand)
 {
@@ -22,25 +21,6 @@ struct provium_job_ref job_ref(const char *operand)
 	if (errno == 0)
 		ref.name = NULL;
 	return ref;
-}
-
-int job_run(const struct connect_options *connect, job_fn function, const void *options,
-	    char **operands, struct provium_error *error)
-{
-	struct provium_connection *connection;
-	struct interrupts interrupts;
-	struct writer writer;
-	bool broken_pipe = false;
-	int status;
-
-	if (connect_agent(connect, &connection, &interrupts, error) < 0)
-		return -1;
-	writer_init(&writer, &interrupts);
-	status = function(connection, options, operands, &writer, error);
-	if (writer_stopped(&writer))
-		status = writer_error(&writer, &broken_pipe, error);
-	provium_connection_free(connection);
-	return command_end(status, error, broken_pipe, &interrupts);
 }
 
 int job_print(void *user, enum provium_stream stream, uint64_t offset, const void *data,

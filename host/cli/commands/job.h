@@ -10,17 +10,6 @@
 /* A job as it is called on a command line: its number, or its name where it is no number. */
 struct provium_job_ref job_ref(const char *operand);
 
-/* What a command does once it is connected; returns the exit status, or -1 and the error. */
-typedef int (*job_fn)(struct provium_connection *connection, const void *options, char **operands,
-		      struct writer *writer, struct provium_error *error);
-
-/*
- * Connects, has it done, and disconnects. What writer has failed with is the error then. Returns
- * the exit status, or -1 and the error for main() to tell.
- */
-int job_run(const struct connect_options *connect, job_fn function, const void *options,
-	    char **operands, struct provium_error *error);
-
 /* Writes a job's output as it comes, and counts what is missing of it. */
 struct job_printer {
 	struct writer *writer;

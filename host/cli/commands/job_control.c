@@ -88,7 +88,7 @@ static int run_start(const void *parsed, char **operands, struct provium_error *
 		return cli_fail(error, PROVIUM_INVALID,
 				"--name: '%s' is a number: those are given by the agent",
 				given->name);
-	return job_run(&given->connect, start, given, operands, error);
+	return connect_run(&given->connect, start, given, operands, error);
 }
 
 const struct command job_start_command = {
@@ -159,7 +159,7 @@ static int run_wait(const void *parsed, char **operands, struct provium_error *e
 {
 	const struct wait_options *given = parsed;
 
-	return job_run(&given->connect, wait_for, given, operands, error);
+	return connect_run(&given->connect, wait_for, given, operands, error);
 }
 
 const struct command job_wait_command = {
@@ -229,7 +229,7 @@ static int run_kill(const void *parsed, char **operands, struct provium_error *e
 {
 	const struct kill_options *given = parsed;
 
-	return job_run(&given->connect, kill_job, given, operands, error);
+	return connect_run(&given->connect, kill_job, given, operands, error);
 }
 
 const struct command job_kill_command = {
@@ -378,7 +378,7 @@ static int run_list(const void *parsed, char **operands, struct provium_error *e
 {
 	const struct list_options *given = parsed;
 
-	return job_run(&given->connect, list, given, operands, error);
+	return connect_run(&given->connect, list, given, operands, error);
 }
 
 const struct command job_list_command = {

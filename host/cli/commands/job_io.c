@@ -74,7 +74,7 @@ static int run_output(const void *parsed, char **operands, struct provium_error 
 {
 	const struct output_options *given = parsed;
 
-	return job_run(&given->connect, output, given, operands, error);
+	return connect_run(&given->connect, output, given, operands, error);
 }
 
 const struct command job_output_command = {
@@ -182,7 +182,7 @@ static int run_send(const void *parsed, char **operands, struct provium_error *e
 		return cli_fail(error, PROVIUM_INVALID, "%s",
 				given->signal ? "--eof is of standard input, which --signal leaves"
 					      : "--group is of --signal, which is missing");
-	return job_run(&given->connect, send_to_job, given, operands, error);
+	return connect_run(&given->connect, send_to_job, given, operands, error);
 }
 
 const struct command job_send_command = {
@@ -232,7 +232,7 @@ static int run_resize(const void *parsed, char **operands, struct provium_error 
 		return cli_fail_in(error, "ROWS");
 	if (parse_count(NULL, operands[2], &given.cols, error) < 0)
 		return cli_fail_in(error, "COLUMNS");
-	return job_run(&given.connect, resize, &given, operands, error);
+	return connect_run(&given.connect, resize, &given, operands, error);
 }
 
 const struct command job_resize_command = {

@@ -7,12 +7,17 @@
 #include "host/cli/options/options.h"
 #include "host/cli/options/values.h"
 
+/* Whose it is: of a worker too. */
+struct credential_options {
+	struct user user;
+	struct id_list groups;
+};
+
 struct command_options {
 	struct string_list env;
 	bool clear_env;
 	const char *cwd;
-	struct user user;
-	struct id_list groups;
+	struct credential_options credentials;
 	int nice;
 	struct rlimit_list rlimits;
 	unsigned int kill_scope;
@@ -27,8 +32,17 @@ extern const char *const kill_scope_choices[];
 /* What to do where --tty has no terminal. */
 #define TTY_ADVICE "leave --tty out, or start provium on a terminal"
 
-/* The rows of their tables; field: a struct command_options in the command's options struct. */
 /* clang-format off */
+/* The rows of tables; field: a struct credential_options in the command's options struct. */
+#define CREDENTIAL_OPTION_ROWS(type, field)                                                       \
+	{ .name = "user", .value = "UID[:GID]",                                                   \
+	  .help = "Run it as this user, and without supplementary groups (default: root).",       \
+	  .parse = parse_user, .offset = offsetof(type, field.user) },                            \
+	{ .name = "groups", .value = "GID[,GID...]",                                              \
+	  .help = "Its supplementary groups. May be repeated.",                                   \
+	  .parse = parse_groups, .offset = offsetof(type, field.groups), .list = true }
+
+/* The same, with a struct command_options. */
 #define COMMAND_OPTION_ROWS(type, field)                                                          \
 	{ .name = "env", .value = "NAME=VALUE",                                                   \
 	  .help = "Set an environment variable of the command. May be repeated.",                 \
@@ -39,12 +53,7 @@ extern const char *const kill_scope_choices[];
 	{ .name = "cwd", .value = "DIR",                                                          \
 	  .help = "Run the command in this directory of the guest (default: /).",                 \
 	  .parse = parse_string, .offset = offsetof(type, field.cwd) },                           \
-	{ .name = "user", .value = "UID[:GID]",                                                   \
-	  .help = "Run it as this user, and without supplementary groups (default: root).",       \
-	  .parse = parse_user, .offset = offsetof(type, field.user) },                            \
-	{ .name = "groups", .value = "GID[,GID...]",                                              \
-	  .help = "Its supplementary groups. May be repeated.",                                   \
-	  .parse = parse_groups, .offset = offsetof(type, field.groups), .list = true },          \
+	CREDENTIAL_OPTION_ROWS(type, field.credentials),                                          \
 	{ .name = "nice", .value = "N",                                                           \
 	  .help = "Add N, -20 to 19, to its niceness.",                                           \
 	  .parse = parse_nice, .offset = offsetof(type, field.nice) },                            \

@@ -18,6 +18,25 @@ int connect_agent(const struct connect_options *options, struct provium_connecti
 	return 0;
 }
 
+int connect_run(const struct connect_options *connect, connect_fn function, const void *options,
+		char **operands, struct provium_error *error)
+{
+	struct provium_connection *connection;
+	struct interrupts interrupts;
+	struct writer writer;
+	bool broken_pipe = false;
+	int status;
+
+	if (connect_agent(connect, &connection, &interrupts, error) < 0)
+		return -1;
+	writer_init(&writer, &interrupts);
+	status = function(connection, options, operands, &writer, error);
+	if (writer_stopped(&writer))
+		status = writer_error(&writer, &broken_pipe, error);
+	provium_connection_free(connection);
+	return command_end(status, error, broken_pipe, &interrupts);
+}
+
 int connect_session(const struct connect_options *options, const struct session_options *session,
 		    struct provium_error *error)
 {

@@ -8,6 +8,7 @@
 #include "host/cli/options/values.h"
 #include "host/cli/session/interrupts.h"
 #include "host/cli/session/session.h"
+#include "host/cli/session/writer.h"
 
 struct connect_options {
 	const char *address;
@@ -35,6 +36,17 @@ struct connect_options {
  */
 int connect_agent(const struct connect_options *options, struct provium_connection **connection,
 		  struct interrupts *interrupts, struct provium_error *error);
+
+/* What a command does once it is connected; returns the exit status, or -1 and the error. */
+typedef int (*connect_fn)(struct provium_connection *connection, const void *options,
+			  char **operands, struct writer *writer, struct provium_error *error);
+
+/*
+ * Connects, has it done, and disconnects. What writer has failed with is the error then. Returns
+ * the exit status, or -1 and the error for main() to tell.
+ */
+int connect_run(const struct connect_options *connect, connect_fn function, const void *options,
+		char **operands, struct provium_error *error);
 
 /*
  * Connects, runs the session, and disconnects. Returns the exit status, or -1 and the error for
