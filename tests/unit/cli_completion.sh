@@ -35,7 +35,7 @@ offers()
 	fi
 }
 
-offers '--help,--version,exec,file,help,info,job,pull,push,run,shell,shim,version' ''
+offers '--help,--version,exec,file,help,info,job,pull,push,run,shell,shim,version,worker' ''
 offers 'pull,push' pu
 offers '' nonsense ''
 
@@ -72,7 +72,7 @@ offers 'kernel.img,kernels' push k
 offers 'kernel.img,kernels' push kernel.img k
 offers '--connect' push kernel.img --c
 offers 'kernel.img,kernels' push -- --x k
-offers 'exec,file,help,info,job,pull,push,run,shell,shim,version' help ''
+offers 'exec,file,help,info,job,pull,push,run,shell,shim,version,worker' help ''
 offers 'run' help r
 offers 'kill,list,output,resize,send,start,wait' help job ''
 offers '' help run ''
@@ -93,6 +93,11 @@ offers '--no-wait' job wait 7 --n
 offers '--output-limit' job start --o
 offers '--clear-env' exec --cl
 offers '' job resize k
+
+offers 'kill,list,spawn' worker ''
+offers '--thread,--timeout' worker spawn --t
+offers 'kernel.img,kernels' worker spawn --connect agent-unix : k
+offers '' worker kill k
 
 printf '1..%d\n' "$count"
 exit $((failed > 0))

@@ -154,6 +154,24 @@ START_TEST(counts)
 }
 END_TEST
 
+START_TEST(whole_numbers)
+{
+	static const char *const bad[] = { "",    "-1", "+1",   " 1",
+					   "1.0", "1 ", "0x10", "18446744073709551616" };
+	uint64_t number = 1;
+
+	ck_assert_int_eq(parse(parse_whole_number, "0", &number), 0);
+	ck_assert_uint_eq(number, 0);
+	ck_assert_int_eq(parse(parse_whole_number, "007", &number), 0);
+	ck_assert_uint_eq(number, 7);
+	ck_assert_int_eq(parse(parse_whole_number, "18446744073709551615", &number), 0);
+	ck_assert_uint_eq(number, UINT64_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		refuse(parse_whole_number, bad[i], &number);
+	ck_assert_uint_eq(number, UINT64_MAX);
+}
+END_TEST
+
 START_TEST(choices)
 {
 	unsigned int chosen = 9;
@@ -381,6 +399,7 @@ int main(void)
 	tcase_add_test(tcase, sizes);
 	tcase_add_test(tcase, seconds);
 	tcase_add_test(tcase, counts);
+	tcase_add_test(tcase, whole_numbers);
 	tcase_add_test(tcase, choices);
 	tcase_add_test(tcase, files);
 	tcase_add_test(tcase, disks);

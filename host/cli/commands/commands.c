@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One a line, however many there are. */
+/* clang-format off */
 const struct command *const commands[] = {
 	&run_command,
 	&exec_command,
@@ -30,12 +32,16 @@ const struct command *const commands[] = {
 	&job_output_command,
 	&job_send_command,
 	&job_resize_command,
+	&worker_spawn_command,
+	&worker_list_command,
+	&worker_kill_command,
 	&info_command,
 	&shim_command,
 	&version_command,
 	&help_command,
 	NULL,
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {

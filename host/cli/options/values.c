@@ -101,6 +101,19 @@ int parse_count(const struct option_spec *spec, char *value, void *field,
 	return 0;
 }
 
+int parse_whole_number(const struct option_spec *spec, char *value, void *field,
+		       struct provium_error *error)
+{
+	const char *end;
+	uint64_t number;
+
+	(void)spec;
+	if (parse_digits(value, &end, &number) < 0 || *end)
+		return cli_fail(error, PROVIUM_INVALID, "'%s' is no number below 2^64", value);
+	*(uint64_t *)field = number;
+	return 0;
+}
+
 /* Digits and perhaps K, M, G or T. *end is behind them. */
 static int parse_scaled(const char *text, const char **end, uint64_t *number)
 {

@@ -64,6 +64,10 @@ int parse_choice(const struct option_spec *spec, char *value, void *field,
 int parse_count(const struct option_spec *spec, char *value, void *field,
 		struct provium_error *error);
 
+/* uint64_t: decimal digits. */
+int parse_whole_number(const struct option_spec *spec, char *value, void *field,
+		       struct provium_error *error);
+
 /* uint64_t, bytes: digits and perhaps K, M, G or T (powers of 1024), not 0. */
 int parse_size(const struct option_spec *spec, char *value, void *field,
 	       struct provium_error *error);

@@ -42,7 +42,10 @@ class FakeAgent:
             kernel_release="fake", pid=1, max_frame=16 << 20)))
 
     def send(self, message):
-        body = message.SerializeToString()
+        self.send_bytes(message.SerializeToString())
+
+    def send_bytes(self, body):
+        """A message, whatever it is made of."""
         self.socket.sendall(struct.pack("<I", len(body)) + body)
 
     def receive_bytes(self, count):

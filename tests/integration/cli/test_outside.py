@@ -45,7 +45,7 @@ class Outside(Case):
 
     def use(self):
         for part in (self.info_and_exec, self.big_file, self.full_disk, self.reader_that_goes,
-                     self.side_by_side, self.commands_end_with_their_connections):
+                     self.side_by_side, self.commands_end_with_their_connections, self.workers):
             with self.subTest(part.__name__):
                 part()
 
@@ -132,6 +132,18 @@ class Outside(Case):
         while self.info()["commands_running"] > 1 and time.monotonic() < end:
             time.sleep(0.1)
         self.assertEqual(self.info()["commands_running"], 1)
+
+    def workers(self):
+        for options in ([], ["--thread"]):
+            with self.subTest(options):
+                status, output, error = self.provium("worker", "spawn", *self.at, *options,
+                                                     "--user", "1234:5678", "--groups", "9")
+                self.assertEqual((status, error), (0, ""))
+                address = output.decode().strip()
+                self.assertRegex(address, rf"\Aunix:{self.socket}:[0-9]+\Z")
+                self.assertEqual(self.provium("exec", "--connect", address, "--", "sh", "-c",
+                                              "echo $(id -u) $(id -g) $(id -G)"),
+                                 (0, b"1234 5678 5678 9\n", ""))
 
 
 if __name__ == "__main__":
