@@ -1,6 +1,6 @@
 /*
  * Each buffer has a mapping of its own, so that what is beside it is not mapped, and what becomes
- *of it (a test may unmap it, too) is its own matter.
+ * of it (a test may unmap it, too) is its own matter.
  *
  *	PLACE_END, PLACE_READONLY      [ pages            content][guard]
  *	PLACE_START                    [guard][content            pages ]

@@ -4,9 +4,9 @@
  * none more for it.
  *
  * A thread that makes calls has a slot: the server's own, each worker's, each program's that runs
- *in the background. A call has a number, which its slot never uses again. `state` is that number,
+ * in the background. A call has a number, which its slot never uses again. `state` is that number,
  * shifted, and flags; each side changes it with one atomic operation, so that a call that ends and
- *a deadline that passes at the same moment agree on which came first:
+ * a deadline that passes at the same moment agree on which came first:
  *
  *	thread        0 -> call                 it is about to be made
  *	supervisor    call -> call|CLAIMED      its time is up; what it does is looked at

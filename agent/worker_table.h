@@ -1,6 +1,6 @@
 /*
  * The workers that there are, in memory that supervisor, servers and workers share: so a server
- *that is started again knows them, and learns how one ended that it was not the parent of.
+ * that is started again knows them, and learns how one ended that it was not the parent of.
  *
  *	server        FREE -> STARTING           (SPAWN_WORKER)
  *	worker        STARTING -> RUNNING        its listener is there

@@ -5,7 +5,7 @@
  * A fork worker is a copy of the agent's server: it has its own address space and its own fds,
  * among them what earlier calls had opened in the server when it was made. A thread worker shares
  * memory and fds with the server and ends with it; only what Linux keeps per thread is its own,
- *credentials first of all.
+ * credentials first of all.
  *
  *	struct provium_worker_options options = { .has_uid = true, .uid = 1000 };
  *	struct provium_worker worker;
