@@ -86,7 +86,7 @@ static size_t look(struct program_watch *base, uint64_t numbers[PROGRAM_MAX_EVEN
 	return kmsg_look(watch->loop, numbers, PROGRAM_MAX_EVENTS);
 }
 
-static void run_inline(struct session *session, uint32_t id, struct call_request *call)
+static void run_inline(struct session *session, uint32_t id, struct call_request *call, bool traced)
 {
 	struct trace trace = {
 		.trace = { tell_call },
@@ -97,7 +97,7 @@ static void run_inline(struct session *session, uint32_t id, struct call_request
 	struct watch_kernel watch = { .watch = { look }, .loop = session->loop };
 	bool ran;
 
-	if (call->program.request->trace)
+	if (traced)
 		call->program.trace = &trace.trace;
 	if (session->loop->kmsg)
 		call->program.watch = &watch.watch;
@@ -128,7 +128,7 @@ static void run(struct session *session, uint32_t id, const Provium__V1__Message
 	} else if (request->background) {
 		background_start(session, id, message, call);
 	} else {
-		run_inline(session, id, call);
+		run_inline(session, id, call, request->trace);
 	}
 }
 

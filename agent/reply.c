@@ -54,11 +54,13 @@ bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *mess
 	}
 	size = message_frame_size(message);
 	frame = connection_reserve(session->connection, size);
-	if (!frame)
-		return false;
-	message_frame_pack(message, frame);
-	connection_commit(session->connection, size);
-	return true;
+	if (frame) {
+		message_frame_pack(message, frame);
+		connection_commit(session->connection, size);
+	}
+	message->kernel_events = NULL;
+	message->n_kernel_events = 0;
+	return frame != NULL;
 }
 
 /* The kernel's name of this boot, or "". */

@@ -463,8 +463,8 @@ static uint32_t send_program(void)
 			(size_t)snprintf(records[i], sizeof(records[i]), "4,%llu,1,-;%s\n",
 					 (unsigned long long)sequence++, lines[i]);
 		buffers[i].input.data = (uint8_t *)records[i];
-		args[3 * i] = (uint64_t)kernel_fd;
-		args[3 * i + 2] = buffers[i].input.len;
+		args[(size_t)3 * i] = (uint64_t)kernel_fd;
+		args[(size_t)3 * i + 2] = buffers[i].input.len;
 	}
 	buffers[LINES].input = (ProtobufCBinaryData){ sizeof(pause), (uint8_t *)&pause };
 	numbers[LINES] = SYS_nanosleep;
