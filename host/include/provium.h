@@ -1032,7 +1032,10 @@ char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines);
 int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 			struct provium_error *error);
 
-/* Ends QEMU at once. */
+/*
+ * Ends QEMU at once. Another thread may do so while calls on the VM's connections wait: these fail at
+ * once with PROVIUM_VM_GONE.
+ */
 void provium_vm_kill(struct provium_vm *vm);
 
 /* Kills what still runs, removes the temporary files, releases. NULL is allowed. */

@@ -241,6 +241,9 @@ void vm_kill(struct provium_vm *vm)
 
 void provium_vm_kill(struct provium_vm *vm)
 {
+	pthread_mutex_lock(&vm->lock);
+	vm->killed |= vm_process_running(&vm->qemu);
+	pthread_mutex_unlock(&vm->lock);
 	vm_kill(vm);
 }
 

@@ -57,6 +57,8 @@ struct provium_vm {
 	bool guest_panicked;
 	/* The reason in QEMU's event SHUTDOWN; "" before it. */
 	char shutdown_reason[32];
+	/* By provium_vm_kill. */
+	bool killed;
 	/* The guest or QEMU is gone for good, and gone_error says why. */
 	bool gone;
 	struct provium_error gone_error;

@@ -60,6 +60,10 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 		snprintf(text, size, "the guest's kernel panicked");
 		return;
 	}
+	if (vm->killed) {
+		snprintf(text, size, "the VM was ended by provium_vm_kill");
+		return;
+	}
 	if (findings->fatal[0] && vm->booting) {
 		snprintf(text, size, "the agent cannot serve: %s", findings->fatal);
 		return;

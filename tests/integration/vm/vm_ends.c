@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/util.h"
 #include "tests/integration/vm/machine.h"
 #include "tests/unit/unit.h"
 
@@ -99,6 +100,131 @@ START_TEST(test_qemu_killed)
 	provium_connection_free(second.connection);
 	provium_vm_kill(vm);
 	provium_vm_free(vm);
+}
+END_TEST
+
+/* One thread ends the VM while another waits for a command or a job on a connection of its own. */
+struct waiter {
+	struct provium_connection *connection;
+	/* Written to once it waits. */
+	int begun;
+	bool job;
+	int status;
+	uint64_t over;
+	struct provium_error error;
+};
+
+static void tell_begun(void *user, enum provium_stream stream, const void *data, size_t size)
+{
+	const struct waiter *waiter = user;
+
+	(void)stream;
+	(void)data;
+	(void)size;
+	ck_assert_int_eq(write(waiter->begun, "x", 1), 1);
+}
+
+static int tell_job_begun(void *user, enum provium_stream stream, uint64_t offset, const void *data,
+			  size_t size)
+{
+	(void)offset;
+	tell_begun(user, stream, data, size);
+	/* Enough of its output. */
+	return -1;
+}
+
+static int wait_for_job(struct waiter *waiter)
+{
+	const struct provium_exec_options options = { .shell = "echo begun; exec sleep 1000" };
+	const struct provium_job_wait_options forever = { .wait_ms = PROVIUM_FOREVER };
+	const struct provium_job_output_options follow = { .follow = true };
+	struct provium_job_result result;
+	struct provium_job_ref ref = { 0 };
+
+	if (provium_job_start(waiter->connection, &options, NULL, 60000, &ref.number, NULL,
+			      &waiter->error) < 0)
+		return -2;
+	if (provium_job_output(waiter->connection, &ref, &follow, tell_job_begun, waiter, 60000,
+			       NULL, &waiter->error) == 0 ||
+	    waiter->error.code != PROVIUM_CANCELLED)
+		return -2;
+	return provium_job_wait(waiter->connection, &ref, &forever, PROVIUM_FOREVER, &result,
+				&waiter->error);
+}
+
+static int wait_for_command(struct waiter *waiter)
+{
+	const struct provium_exec_options options = {
+		.shell = "echo begun; exec sleep 1000",
+		.on_output = tell_begun,
+		.user = waiter,
+	};
+	struct provium_exec_result result;
+	struct provium_exec *exec;
+	int status;
+
+	if (provium_exec_start(waiter->connection, &options, &exec, &waiter->error) < 0)
+		return -2;
+	status = provium_exec_wait(exec, PROVIUM_FOREVER, &result, &waiter->error);
+	provium_exec_free(exec);
+	return status;
+}
+
+static void *wait_in_thread(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	waiter->status = waiter->job ? wait_for_job(waiter) : wait_for_command(waiter);
+	waiter->over = machine_now_ms();
+	return NULL;
+}
+
+static const struct {
+	bool job;
+	bool shutdown;
+	const char *told;
+} other_ends[] = {
+	{ false, false, "the VM was ended by provium_vm_kill" },
+	{ true, false, "the VM was ended by provium_vm_kill" },
+	{ false, true, "the guest has shut itself down" },
+	{ true, true, "the guest has shut itself down" },
+};
+
+START_TEST(test_ended_by_another_thread)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_vm *vm = machine_boot(&options);
+	struct waiter waiter = { .job = other_ends[_i].job };
+	struct provium_error error;
+	pthread_t thread;
+	uint64_t ended;
+	int begun[2];
+	char byte;
+
+	ck_assert_int_eq(pipe2(begun, O_CLOEXEC), 0);
+	waiter.begun = begun[1];
+	ck_assert_int_eq(provium_vm_connect(vm, 0, 30000, &waiter.connection, &error), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_in_thread, &waiter), 0);
+	ck_assert_int_eq(read(begun[0], &byte, 1), 1);
+	if (other_ends[_i].shutdown)
+		ck_assert_msg(provium_vm_shutdown(vm, false, 60000, &error) == 0, "%s",
+			      error.message);
+	else
+		provium_vm_kill(vm);
+	ended = machine_now_ms();
+	pthread_join(thread, NULL);
+	ck_assert_msg(waiter.status == -1, "%d: %s", waiter.status, waiter.error.message);
+	ck_assert_int_eq(waiter.error.code, PROVIUM_VM_GONE);
+	ck_assert_msg(strstr(waiter.error.message, other_ends[_i].told), "%s",
+		      waiter.error.message);
+	/* It may have noticed before the call that ended it has seen QEMU's last breath. */
+	printf("# told %lld ms after the call that ended it: %.60s\n",
+	       (long long)(waiter.over - ended), waiter.error.message);
+	ck_assert(waiter.over < ended + NOTICED_MS);
+	provium_connection_free(waiter.connection);
+	provium_vm_free(vm);
+	close(begun[0]);
+	close(begun[1]);
 }
 END_TEST
 
@@ -350,6 +476,7 @@ int main(int argc, char **argv)
 	tcase_add_checked_fixture(tcase, machine_start, machine_finish);
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, test_qemu_killed);
+	tcase_add_loop_test(tcase, test_ended_by_another_thread, 0, (int)ARRAY_SIZE(other_ends));
 	tcase_add_test(tcase, test_vsock_killed);
 	tcase_add_test(tcase, test_panic);
 	tcase_add_test(tcase, test_panic_stays);
