@@ -261,18 +261,25 @@ void connection_settle(struct provium_connection *connection)
 	settle(connection, NULL);
 }
 
-/* Handles what the other end had sent before it was gone. */
-static void drain(struct provium_connection *connection)
+/*
+ * Handles what the other end had sent before it was gone, or fell silent; 0: that is not known.
+ * What has been on its way for DRAIN_MS since then is there.
+ */
+static void drain(struct provium_connection *connection, uint64_t silent_since)
 {
-	struct wait_limits limits = { .deadline = deadline_after(DRAIN_MS), .cancel_fd = -1 };
-	enum wait_end end = WAIT_READY;
+	const struct deadline last = deadline_after(DRAIN_MS);
+	struct wait_limits limits = { .deadline = last, .cancel_fd = -1 };
+	enum wait_end end;
 	short revents;
 
-	while (end == WAIT_READY && !connection->lost) {
+	if (silent_since)
+		limits.deadline.at_ns =
+			MIN(last.at_ns, silent_since + DRAIN_MS * UINT64_C(1000000));
+	do {
 		end = wait_fd(connection->fd, POLLIN, &limits, "draining", &revents, NULL);
 		if (revents)
 			receive(connection);
-	}
+	} while (!connection->lost && (end == WAIT_READY || (revents && !deadline_passed(&last))));
 }
 
 static int turn(struct provium_connection *connection, const struct deadline *deadline,
@@ -295,12 +302,14 @@ static int turn(struct provium_connection *connection, const struct deadline *de
 	if (revents & ~POLLOUT)
 		receive(connection);
 	if (connection->send_errno) {
-		drain(connection);
+		drain(connection, 0);
 		connection_lose(connection, PROVIUM_DISCONNECTED, connection->send_errno,
 				"the connection is broken");
 	}
 	if (end == WAIT_GONE) {
-		drain(connection);
+		const struct connection_monitor *monitor = &connection->monitor;
+
+		drain(connection, monitor->silent_since ? monitor->silent_since(monitor->user) : 0);
 		connection->lost = true;
 		connection->loss = limit;
 	}

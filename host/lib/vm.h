@@ -55,6 +55,8 @@ struct provium_vm {
 	struct qmp qmp;
 	/* QEMU's event GUEST_PANICKED came. */
 	bool guest_panicked;
+	/* Since when the guest runs nothing, monotonic_ns(); 0: that is not known. */
+	uint64_t silent_since;
 	/* The reason in QEMU's event SHUTDOWN; "" before it. */
 	char shutdown_reason[32];
 	/* By provium_vm_kill. */

@@ -83,6 +83,7 @@ static void recognise(struct vm_console *console)
 	console->line[console->line_length] = '\0';
 	text = skip_prefix(console->line);
 	if (strncmp(text, PANIC, strlen(PANIC)) == 0) {
+		console->panics++;
 		if (!console->panic[0])
 			snprintf(console->panic, sizeof(console->panic), "%s",
 				 text + strlen(PANIC));

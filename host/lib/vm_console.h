@@ -28,6 +28,8 @@ struct vm_console {
 	char fatal[VM_CONSOLE_LINE];
 	/* The kernel has printed its last line: it halts, or waits for a reboot. */
 	bool panic_over;
+	/* How many lines have begun a panic, any of which may not have been the kernel's. */
+	unsigned int panics;
 	/* What a person can do about what was seen. NULL: nothing is known. */
 	const char *hint;
 };

@@ -8,6 +8,7 @@
  * showed last.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ static void on_event(void *user, const char *name, const json_t *data)
 
 	if (strcmp(name, "GUEST_PANICKED") == 0) {
 		vm->guest_panicked = true;
+		vm->silent_since = monotonic_ns();
 	} else if (strcmp(name, "SHUTDOWN") == 0) {
 		reason = json_string_value(json_object_get(data, "reason"));
 		snprintf(vm->shutdown_reason, sizeof(vm->shutdown_reason), "%s",
@@ -130,6 +132,9 @@ static void set_gone(struct provium_vm *vm)
 			qmp_dispatch(&vm->qmp, NULL);
 	}
 	vm_watch_findings(&vm->watch, &findings);
+	/* It has run nothing else since its first line. */
+	if (findings.panic_over)
+		vm->silent_since = findings.panicked_ns;
 	describe(vm, &findings, what, sizeof(what));
 	error_set(error, vm->booting ? PROVIUM_BOOT : PROVIUM_VM_GONE, 0, "%s%s%s%s",
 		  vm->booting ? "the VM did not come up: " : "", what,
@@ -147,6 +152,25 @@ static bool has_ended(struct vm_process *process, int timeout_ms)
 	struct deadline deadline = deadline_after(timeout_ms);
 
 	return vm_process_reap(process, &deadline);
+}
+
+/*
+ * One end takes the others with it: QEMU is given a moment, and its own end, and all that is on the
+ * console by then, tell more. After GUEST_PANICKED the kernel goes on to reboot; one that is to
+ * stay prints a last line instead, behind which nothing comes. *findings are fresh afterwards.
+ */
+static void follow(struct provium_vm *vm, struct vm_findings *findings)
+{
+	struct deadline deadline = deadline_after(FOLLOW_MS);
+	struct pollfd fds[] = {
+		{ .fd = vm->qemu.pidfd, .events = POLLIN },
+		{ .fd = vm->watch.event_fd, .events = POLLIN },
+	};
+
+	while (!has_ended(&vm->qemu, 0) && !findings->panic_over && !deadline_passed(&deadline)) {
+		poll(fds, ARRAY_SIZE(fds), deadline_remaining_ms(&deadline));
+		vm_watch_findings(&vm->watch, findings);
+	}
 }
 
 /* The lock is not held: the callback may ask the VM for its console. */
@@ -176,19 +200,15 @@ static int look(struct provium_vm *vm)
 	if (vm->qmp.fd >= 0)
 		qmp_dispatch(&vm->qmp, NULL);
 	vm_watch_findings(&vm->watch, &findings);
-	news = vm->file_failure_told ? 0 : findings.file_errno;
-	vm->file_failure_told |= news != 0;
-
-	/*
-	 * One end takes the others with it: QEMU is given a moment, and its own end, and all that
-	 * is on the console by then, tell more. After GUEST_PANICKED the kernel goes on to reboot.
-	 */
 	ended = has_ended(&vm->qemu, 0);
 	if (!ended && (vm->guest_panicked || vm->shutdown_reason[0] ||
 		       (has_program && has_ended(&vm->vsock_program, 0)))) {
-		has_ended(&vm->qemu, FOLLOW_MS);
+		follow(vm, &findings);
 		ended = true;
 	}
+	news = vm->file_failure_told ? 0 : findings.file_errno;
+	vm->file_failure_told |= news != 0;
+
 	/* QEMU gives up where its device is gone, and may be seen to end before that. */
 	if (vm_process_failed(&vm->qemu) && has_program)
 		has_ended(&vm->vsock_program, FOLLOW_MS);
@@ -218,6 +238,17 @@ static int check(void *user, struct provium_error *error)
 	return vm_monitor_check(user, error);
 }
 
+static uint64_t silent_since(void *user)
+{
+	struct provium_vm *vm = user;
+	uint64_t since;
+
+	pthread_mutex_lock(&vm->lock);
+	since = vm->silent_since;
+	pthread_mutex_unlock(&vm->lock);
+	return since;
+}
+
 bool vm_monitor_reap(struct provium_vm *vm, struct vm_process *process, int timeout_ms)
 {
 	bool ended = has_ended(process, timeout_ms);
@@ -245,6 +276,7 @@ int vm_monitor_init(struct provium_vm *vm, struct provium_error *error)
 	vm->monitor = (struct connection_monitor){
 		.fd = epoll_create1(EPOLL_CLOEXEC),
 		.check = check,
+		.silent_since = silent_since,
 		.user = vm,
 	};
 	if (vm->gone_fd < 0 || vm->monitor.fd < 0)

@@ -84,8 +84,11 @@ static void read_source(struct vm_watch *watch, enum vm_source source)
 	pthread_mutex_lock(&watch->lock);
 	if (n > 0) {
 		bool before = is_news(log);
+		unsigned int panics = log->panics;
 
 		vm_console_add(log, watch->buffer, (size_t)n);
+		if (source == VM_SOURCE_CONSOLE && log->panics != panics)
+			watch->panicked_ns = monotonic_ns();
 		news = source == VM_SOURCE_CONSOLE && !before && is_news(log);
 	} else {
 		/* Its last line may lack its end. */
@@ -236,6 +239,7 @@ void vm_watch_findings(struct vm_watch *watch, struct vm_findings *findings)
 	memcpy(findings->panic, console->panic, sizeof(findings->panic));
 	memcpy(findings->fatal, console->fatal, sizeof(findings->fatal));
 	findings->panic_over = console->panic_over;
+	findings->panicked_ns = watch->panicked_ns;
 	findings->hint = console->hint ? console->hint : watch->logs[VM_SOURCE_QEMU].hint;
 	findings->file_errno = watch->file_errno;
 	pthread_mutex_unlock(&watch->lock);

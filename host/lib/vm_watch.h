@@ -29,6 +29,8 @@ struct vm_findings {
 	char panic[VM_CONSOLE_LINE];
 	char fatal[VM_CONSOLE_LINE];
 	bool panic_over;
+	/* monotonic_ns() of the last line that began a panic; 0: there was none. */
+	uint64_t panicked_ns;
 	const char *hint;
 	/* The console's file is not complete: errno of write(2), or EFBIG for the limit. 0: it is.
 	 */
@@ -57,6 +59,7 @@ struct vm_watch {
 	pthread_cond_t ended;
 	bool open[VM_SOURCES];
 	struct vm_console logs[VM_SOURCES];
+	uint64_t panicked_ns;
 	int file_errno;
 };
 

@@ -6,6 +6,7 @@
 #define LIB_WAIT_H
 
 #include <poll.h>
+#include <stdint.h>
 
 #include "host/include/provium.h"
 #include "host/lib/deadline.h"
@@ -18,6 +19,11 @@ struct connection_monitor {
 	 * *error, which may be NULL, says why.
 	 */
 	int (*check)(void *user, struct provium_error *error);
+	/*
+	 * Since when nobody has sent anything there, monotonic_ns(); 0: it is not known. Asked when
+	 * check has found the end. NULL: it never is.
+	 */
+	uint64_t (*silent_since)(void *user);
 	void *user;
 };
 

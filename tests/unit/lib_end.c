@@ -154,6 +154,40 @@ START_TEST(test_last_words)
 }
 END_TEST
 
+/* All of it is there when the end is noticed, and nothing more is waited for. */
+static void silent_script(struct fake *agent)
+{
+	static const uint8_t noise[KIB(200)];
+
+	fake_ready(agent);
+	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_PING);
+	fake_data(agent, 999, 0, noise, sizeof(noise));
+	fake_pong(agent, 0);
+	ck_assert_int_eq(write(monitor_pipe[1], "x", 1), 1);
+	fake_expect_end(agent);
+}
+
+/* Long ago: what it had sent has come. */
+static uint64_t long_ago(void *user)
+{
+	(void)user;
+	return 1;
+}
+
+START_TEST(test_silent)
+{
+	struct connection_monitor monitor = { .check = check, .silent_since = long_ago };
+
+	ck_assert_int_eq(pipe(monitor_pipe), 0);
+	monitor.fd = monitor_pipe[0];
+	connection = fake_connect(&fake, silent_script);
+	connection_set_monitor(connection, &monitor);
+	check_ok(provium_ping(connection, 5000, &error));
+	disconnect();
+	stop_monitor();
+}
+END_TEST
+
 /* The connection's end is seen first, QEMU's a moment later: the latter is the reason. */
 START_TEST(test_monitor_after_end)
 {
@@ -301,6 +335,7 @@ static TCase *monitor_cases(void)
 	tcase_add_test(tcase, test_monitor);
 	tcase_add_test(tcase, test_own_poll);
 	tcase_add_test(tcase, test_last_words);
+	tcase_add_test(tcase, test_silent);
 	tcase_add_test(tcase, test_monitor_after_end);
 	tcase_add_test(tcase, test_end_without_monitor);
 	return tcase;

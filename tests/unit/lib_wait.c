@@ -138,7 +138,7 @@ static int check(void *user, struct provium_error *error)
 START_TEST(test_monitor)
 {
 	struct watched watched = { .gone = true };
-	struct connection_monitor monitor = { full[0], check, &watched };
+	struct connection_monitor monitor = { .fd = full[0], .check = check, .user = &watched };
 	struct wait_limits limits = limits_of(10000);
 	struct provium_error error;
 	short revents;

@@ -166,6 +166,7 @@ START_TEST(test_panic)
 	add("[    3.564815] CPU: 0 PID: 1 Comm: init\r\n");
 	add("[    3.6] Kernel panic - not syncing: another\r\n");
 	ck_assert_str_eq(console.panic, "Attempted to kill init! exitcode=0x00000100");
+	ck_assert_uint_eq(console.panics, 2);
 	add("[    3.938298][    T1] ---[ end Kernel panic - not syncing: Attempted to kill init! "
 	    "]---\r\n");
 	ck_assert(console.panic_over);

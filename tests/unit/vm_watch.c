@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/util.h"
 #include "unit.h"
 
 static struct vm_watch watch;
@@ -158,15 +159,21 @@ END_TEST
 START_TEST(test_panic)
 {
 	struct vm_findings findings;
+	uint64_t panicked, start = monotonic_ns();
 
 	start_with_file();
+	say(VM_SOURCE_CONSOLE, "[    1.0] Kernel panic - not syncing: w\n");
 	say(VM_SOURCE_CONSOLE, "[    1.0] Kernel panic - not syncing: x\n");
 	ck_assert(!news_within(100));
+	vm_watch_findings(&watch, &findings);
+	panicked = findings.panicked_ns;
+	ck_assert(start <= panicked && panicked <= monotonic_ns());
 	say(VM_SOURCE_CONSOLE, "[    1.0] ---[ end Kernel panic - not syncing: x ]---\n");
 	ck_assert(news_within(10000));
 	vm_watch_findings(&watch, &findings);
-	ck_assert_str_eq(findings.panic, "x");
+	ck_assert_str_eq(findings.panic, "w");
 	ck_assert(findings.panic_over);
+	ck_assert_uint_eq(findings.panicked_ns, panicked);
 }
 END_TEST
 
