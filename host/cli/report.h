@@ -4,7 +4,12 @@
 
 #include "host/include/provium.h"
 
-/* Provium's own failures, whatever the command: so docker(1), env(1) and timeout(1) have it. */
+/*
+ * Provium's own failures, whatever the command: so docker(1), env(1) and timeout(1) have it. A
+ * fault of the kernel's is none of these: to git-bisect(1), which can run `provium run`, 125 says
+ * that a kernel cannot be tested, and 123 that it is bad.
+ */
+#define STATUS_SPLAT     123
 #define STATUS_TIMED_OUT 124
 #define STATUS_FAILURE   125
 

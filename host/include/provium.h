@@ -72,6 +72,8 @@ enum provium_code {
 	PROVIUM_BOOT,
 	/* The guest's kernel panicked, or QEMU ended, while something was awaited. */
 	PROVIUM_VM_GONE,
+	/* The guest's kernel has reported a fault (provium_kernel_check). */
+	PROVIUM_SPLAT,
 };
 
 /* The longest message, its NUL included; a longer one is cut. */
@@ -352,6 +354,12 @@ struct provium_exec_result {
 	bool stderr_truncated;
 	/* Another process still held its output when the command had ended. */
 	bool pipes_held;
+	/*
+	 * The first and the last of the events that the kernel reported while the command ran
+	 * (provium_kernel.h); 0: none.
+	 */
+	uint64_t first_kernel_event;
+	uint64_t last_kernel_event;
 };
 
 /*
@@ -1013,6 +1021,8 @@ int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
 
 enum provium_accel provium_vm_accel(const struct provium_vm *vm);
 enum provium_vsock provium_vm_vsock(const struct provium_vm *vm);
+/* Whether the guest's kernel has panicked, as far as that is known. */
+bool provium_vm_panicked(struct provium_vm *vm);
 /* -1 once it has ended. */
 int provium_vm_qemu_pid(const struct provium_vm *vm);
 /* The file that the console goes to. Lives as long as the VM. */
@@ -1047,6 +1057,7 @@ void provium_vm_free(struct provium_vm *vm);
 }
 #endif
 
+#include "provium_kernel.h"
 #include "provium_names.h"
 #include "provium_program.h"
 #include "provium_worker.h"

@@ -239,6 +239,14 @@ const struct provium_interruption *
 provium_program_interrupted(const struct provium_program *program, int call);
 
 /*
+ * The numbers of the events (provium_kernel.h) that are certainly this call's: it made the kernel
+ * say something, and nothing else ran. All that were seen while the program ran has
+ * provium_kernel_numbers. NULL: none. Lives as provium_program_data.
+ */
+const uint64_t *provium_program_kernel_events(const struct provium_program *program, int call,
+					      size_t *count);
+
+/*
  * The content of a buffer with `output` after the last call, as many bytes as it has. Lives until
  * the program's next run or end. NULL: there is none (a call has unmapped it, say).
  */

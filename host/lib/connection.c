@@ -389,6 +389,7 @@ int connection_open(int fd, const struct wait_limits *limits,
 	decoder_init(&made->decoder);
 	for (size_t i = 0; i < ARRAY_SIZE(made->requests); i++)
 		list_init(&made->requests[i]);
+	kernel_init(&made->kernel);
 	made->cancel_fd = limits->cancel_fd;
 	connection_set_monitor(made, limits->monitor);
 
@@ -422,6 +423,7 @@ void provium_connection_free(struct provium_connection *connection)
 		return;
 	close_fd(connection->fd);
 	free(connection->queue);
+	kernel_finish(&connection->kernel);
 	frame_reader_finish(&connection->reader);
 	decoder_finish(&connection->decoder);
 	free(connection);

@@ -25,6 +25,7 @@
 #include "host/include/provium.h"
 #include "host/lib/address.h"
 #include "host/lib/error.h"
+#include "host/lib/kernel.h"
 #include "host/lib/wait.h"
 #include "proto/codec.h"
 #include "proto/frame.h"
@@ -80,6 +81,7 @@ struct provium_connection {
 	uint64_t serves[2];
 	/* Messages that belonged to no request in flight. */
 	uint64_t strays;
+	struct kernel_events kernel;
 
 	/* A handler is running: callbacks must not wait on the connection they are called from. */
 	bool in_turn;

@@ -22,9 +22,10 @@ static const char *const code_names[] = {
 	[PROVIUM_AUTH] = "not authorised",
 	[PROVIUM_BOOT] = "boot failed",
 	[PROVIUM_VM_GONE] = "virtual machine ended",
+	[PROVIUM_SPLAT] = "the kernel reported a fault",
 };
 
-_Static_assert(ARRAY_SIZE(code_names) == PROVIUM_VM_GONE + 1, "a name for each code");
+_Static_assert(ARRAY_SIZE(code_names) == PROVIUM_SPLAT + 1, "a name for each code");
 
 const char *provium_code_name(enum provium_code code)
 {

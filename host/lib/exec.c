@@ -42,12 +42,16 @@ static bool is_complete(const struct provium_exec *exec, uint64_t received, uint
 }
 
 static enum request_verdict take_result(struct provium_exec *exec,
-					const Provium__V1__ExecResult *message)
+					const Provium__V1__Message *message)
 {
 	struct provium_exec_result *result = &exec->result;
 
-	if (exec_result_take(&exec->request, message, result) < 0)
+	if (exec_result_take(&exec->request, message->exec_result, result) < 0)
 		return REQUEST_MORE;
+	if (message->n_kernel_events > 0) {
+		result->first_kernel_event = message->kernel_events[0];
+		result->last_kernel_event = message->kernel_events[message->n_kernel_events - 1];
+	}
 	if (!is_complete(exec, exec->received[0], result->stdout_bytes, result->stdout_truncated) ||
 	    !is_complete(exec, exec->received[1], result->stderr_bytes, result->stderr_truncated))
 		return request_broken(&exec->request,
@@ -66,7 +70,7 @@ static enum request_verdict on_message(struct request *request, const Provium__V
 	case PROVIUM__V1__MESSAGE__BODY_OUTPUT:
 		return take_output(exec, message->output);
 	case PROVIUM__V1__MESSAGE__BODY_EXEC_RESULT:
-		return take_result(exec, message->exec_result);
+		return take_result(exec, message);
 	default:
 		return request_unexpected(request, message);
 	}

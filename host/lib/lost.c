@@ -49,6 +49,13 @@ void lost_ask(struct provium_connection *connection, const struct deadline *dead
 	if (address_connect(&connection->address, &limits, &fd, &failure) == 0 &&
 	    connection_open(fd, &limits, &again, &failure) == 0) {
 		compare(connection, &again->agent);
+		/*
+		 * What the kernel has said of it is sent behind READY, and once. An agent that does
+		 * not know of its log has nothing to say.
+		 */
+		if (connection_serves(again, PROVIUM__V1__MESSAGE__BODY_KERNEL_LOG) &&
+		    provium_ping(again, ASK_MS, NULL) == 0)
+			kernel_move(&connection->kernel, &again->kernel);
 		provium_connection_free(again);
 	} else if (failure.code == PROVIUM_VM_GONE) {
 		connection->loss = failure;

@@ -15,7 +15,10 @@ struct program_content {
 
 struct program_detail {
 	uint32_t call;
+	bool interrupted;
 	struct provium_interruption where;
+	uint64_t kernel_events[KERNEL_MAX_NUMBERS];
+	size_t n_kernel_events;
 };
 
 struct provium_program {
@@ -33,7 +36,7 @@ struct provium_program {
 	unsigned int made;
 	int64_t *results;
 	uint64_t *durations;
-	/* One per call that was interrupted, in their order. */
+	/* One per call that was interrupted or made the kernel speak, in their order. */
 	struct program_detail *details;
 	size_t n_details;
 	/* One per buffer that there was. */

@@ -120,9 +120,11 @@ static enum request_verdict take_details(struct provium_program *program,
 		if (detail->call >= result->n_results ||
 		    (program->n_details > 0 && detail->call <= to[-1].call))
 			return request_broken(&program->request, "detail of call %u", detail->call);
-		if (!detail->interrupted)
-			continue;
 		to->call = detail->call;
+		to->interrupted = detail->interrupted;
+		to->n_kernel_events = MIN(detail->n_kernel_events, ARRAY_SIZE(to->kernel_events));
+		for (size_t j = 0; j < to->n_kernel_events; j++)
+			to->kernel_events[j] = detail->kernel_events[j];
 		to->where.syscall = copy_text(detail->syscall);
 		to->where.wchan = copy_text(detail->wchan);
 		to->where.stack = copy_text(detail->stack);
@@ -400,13 +402,30 @@ const struct provium_range *provium_program_changes(const struct provium_program
 	return content->changes;
 }
 
-const struct provium_interruption *
-provium_program_interrupted(const struct provium_program *program, int call)
+/* NULL: there is nothing to say of it. */
+static const struct program_detail *detail_of(const struct provium_program *program, int call)
 {
 	for (size_t i = 0; i < program->n_details; i++)
 		if (call >= 0 && program->details[i].call == (uint32_t)call)
-			return &program->details[i].where;
+			return &program->details[i];
 	return NULL;
+}
+
+const struct provium_interruption *
+provium_program_interrupted(const struct provium_program *program, int call)
+{
+	const struct program_detail *detail = detail_of(program, call);
+
+	return detail && detail->interrupted ? &detail->where : NULL;
+}
+
+const uint64_t *provium_program_kernel_events(const struct provium_program *program, int call,
+					      size_t *count)
+{
+	const struct program_detail *detail = detail_of(program, call);
+
+	*count = detail ? detail->n_kernel_events : 0;
+	return detail ? detail->kernel_events : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------- */

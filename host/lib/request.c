@@ -12,7 +12,7 @@ static struct list *bucket(struct provium_connection *connection, uint32_t id)
 	return &connection->requests[id % CONNECTION_BUCKETS];
 }
 
-static struct request *find(struct provium_connection *connection, uint32_t id)
+struct request *request_find(struct provium_connection *connection, uint32_t id)
 {
 	struct request *request;
 
@@ -28,7 +28,7 @@ static uint32_t next_id(struct provium_connection *connection)
 {
 	do {
 		connection->last_id++;
-	} while (connection->last_id == 0 || find(connection, connection->last_id));
+	} while (connection->last_id == 0 || request_find(connection, connection->last_id));
 	return connection->last_id;
 }
 
@@ -190,6 +190,8 @@ static void take_event(struct provium_connection *connection, const Provium__V1_
 	struct provium_error refusal;
 
 	/* Events that this library does not know are no harm: minor versions add such. */
+	if (message->body_case == PROVIUM__V1__MESSAGE__BODY_KERNEL_EVENT)
+		kernel_take(connection, message->kernel_event);
 	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_ERROR)
 		return;
 	agent_error(&refusal, message->error, NULL);
@@ -205,13 +207,14 @@ void request_dispatch(struct provium_connection *connection, const Provium__V1__
 		take_event(connection, message);
 		return;
 	}
-	request = find(connection, message->id);
+	request = request_find(connection, message->id);
 	if (!request || message->body_case == PROVIUM__V1__MESSAGE__BODY__NOT_SET) {
 		connection->strays++;
 		return;
 	}
 	if (message->body_case == PROVIUM__V1__MESSAGE__BODY_ERROR) {
 		agent_error(request->error, message->error, request->subject);
+		kernel_take_numbers(connection, message);
 		leave_table(request, REQUEST_FAILED);
 		return;
 	}
@@ -219,6 +222,7 @@ void request_dispatch(struct provium_connection *connection, const Provium__V1__
 	case REQUEST_MORE:
 		break;
 	case REQUEST_FINAL:
+		kernel_take_numbers(connection, message);
 		leave_table(request, REQUEST_DONE);
 		break;
 	case REQUEST_GIVE_UP:
@@ -267,6 +271,11 @@ void request_fail_all(struct provium_connection *connection)
 			if (connection->loss.code == PROVIUM_DISCONNECTED ||
 			    (connection->loss.code == PROVIUM_VM_GONE && request->name_call))
 				tell_loss(request);
+			else if (connection->loss.code == PROVIUM_VM_GONE)
+				error_prefix(request->error, "while request %u (%s%s%s) ran",
+					     request->id, request->what,
+					     request->subject ? ": " : "",
+					     request->subject ? request->subject : "");
 		}
 	}
 }

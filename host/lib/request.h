@@ -98,6 +98,9 @@ enum request_verdict request_unexpected(struct request *request,
 /* For on_message of requests whose final reply is OK. */
 enum request_verdict request_take_ok(struct request *request, const Provium__V1__Message *message);
 
+/* The request in flight with this id; NULL: none. */
+struct request *request_find(struct provium_connection *connection, uint32_t id);
+
 /* Text as a field of bytes. */
 static inline ProtobufCBinaryData bytes_of(const char *text)
 {

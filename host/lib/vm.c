@@ -73,6 +73,20 @@ enum provium_vsock provium_vm_vsock(const struct provium_vm *vm)
 	return vm->vsock;
 }
 
+bool provium_vm_panicked(struct provium_vm *vm)
+{
+	struct vm_findings findings;
+	bool panicked;
+
+	vm_monitor_check(vm, NULL);
+	vm_watch_findings(&vm->watch, &findings);
+	pthread_mutex_lock(&vm->lock);
+	panicked = vm->guest_panicked || findings.panic_over ||
+		   (vm->gone && findings.panic[0] != '\0');
+	pthread_mutex_unlock(&vm->lock);
+	return panicked;
+}
+
 int provium_vm_qemu_pid(const struct provium_vm *vm)
 {
 	return vm->qemu.pid;

@@ -16,8 +16,11 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
-#define PANIC "Kernel panic - not syncing: "
-#define FATAL "provium-agent: fatal: "
+#define PANIC        "Kernel panic - not syncing: "
+#define FATAL        "provium-agent: fatal: "
+
+/* Lines between the beginning of a report and a panic that it led to. */
+#define REPORT_LINES 120
 
 /* What is seen on consoles of guests that do not come up, and what helps. The first match counts.
  */
@@ -76,12 +79,52 @@ static void recognise_hint(struct vm_console *console, const char *text)
 	}
 }
 
+/*
+ * Where a report of a fault begins (agent/splat.c has the whole of it; here it need only be found
+ * above a panic).
+ */
+static bool begins_report(const char *text)
+{
+	static const char *const beginnings[] = {
+		"------------[ cut here",   "BUG: ",      "Oops: ",
+		"general protection fault", "watchdog: ", "Unable to handle kernel",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++) {
+		if (strncmp(text, beginnings[i], strlen(beginnings[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void recognise_report(struct vm_console *console, const char *text)
+{
+	bool panics = strncmp(text, PANIC, strlen(PANIC)) == 0;
+
+	console->report_lines++;
+	if (console->panic[0])
+		return;
+	if (console->report_lines > REPORT_LINES)
+		console->report_ended = true;
+	/* A panic belongs to the report before it, if that was just before. */
+	if ((panics && (!console->has_report || console->report_lines > REPORT_LINES)) ||
+	    (!panics && begins_report(text) && (!console->has_report || console->report_ended))) {
+		console->has_report = true;
+		console->report_ended = false;
+		console->report_start = console->line_start;
+		console->report_lines = 0;
+	} else if (strncmp(text, "---[ end trace", 14) == 0) {
+		console->report_ended = true;
+	}
+}
+
 static void recognise(struct vm_console *console)
 {
 	const char *text;
 
 	console->line[console->line_length] = '\0';
 	text = skip_prefix(console->line);
+	recognise_report(console, text);
 	if (strncmp(text, PANIC, strlen(PANIC)) == 0) {
 		console->panics++;
 		if (!console->panic[0])
@@ -112,6 +155,7 @@ void vm_console_add(struct vm_console *console, const char *data, size_t size)
 		if (data[i] == '\n') {
 			recognise(console);
 			console->line_length = 0;
+			console->line_start = console->total + i + 1;
 		} else if (data[i] != '\r' && data[i] != '\0' &&
 			   console->line_length < sizeof(console->line) - 1) {
 			console->line[console->line_length++] = data[i];
@@ -265,4 +309,44 @@ char *vm_console_tail(const struct vm_console *console, unsigned int lines, size
 	}
 	memmove(tail, tail + at, max_size - at);
 	return tail;
+}
+
+char *vm_console_panic(const struct vm_console *console, size_t max_size)
+{
+	cleanup_free char *text = NULL;
+	char line[VM_CONSOLE_LINE];
+	size_t used = 0, at = 0, size;
+	uint64_t first;
+	char *panic;
+
+	text = unroll(console, &size);
+	panic = malloc(max_size);
+	if (!text || !panic || max_size == 0) {
+		free(panic);
+		return NULL;
+	}
+	first = console->total - size;
+	if (!console->panic[0])
+		at = size;
+	else if (console->report_start > first)
+		at = (size_t)(console->report_start - first);
+	while (at < size) {
+		const char *newline = memchr(text + at, '\n', size - at);
+		size_t end = newline ? (size_t)(newline - text) : size;
+		size_t length = clean_line(text + at, end - at, line);
+
+		if (length > 0) {
+			if (used + length + 4 > max_size)
+				break;
+			if (used > 0)
+				panic[used++] = '\n';
+			panic[used++] = ' ';
+			panic[used++] = ' ';
+			memcpy(panic + used, line, length);
+			used += length;
+		}
+		at = end + 1;
+	}
+	panic[used] = '\0';
+	return panic;
 }

@@ -22,6 +22,15 @@ struct vm_console {
 	/* The line that is coming in, its first bytes. */
 	char line[VM_CONSOLE_LINE];
 	size_t line_length;
+	/* Where that begins, counted as total. */
+	uint64_t line_start;
+
+	/* Where the last report of a fault begins, counted as total, and whether it has ended. */
+	uint64_t report_start;
+	bool has_report;
+	bool report_ended;
+	/* Lines since then. */
+	unsigned int report_lines;
 
 	/* Why the kernel panicked, and why the agent cannot serve. "": nothing was seen. */
 	char panic[VM_CONSOLE_LINE];
@@ -43,5 +52,11 @@ void vm_console_add(struct vm_console *console, const char *data, size_t size);
  * "" where there is nothing. Released with free(3); NULL: no memory.
  */
 char *vm_console_tail(const struct vm_console *console, unsigned int lines, size_t max_size);
+
+/*
+ * In the same form what the kernel said of the panic, from its first line on, as many lines as fit:
+ * the report of a fault that led to it, if that was just before. "" where there was no panic.
+ */
+char *vm_console_panic(const struct vm_console *console, size_t max_size);
 
 #endif

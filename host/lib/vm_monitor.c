@@ -22,8 +22,11 @@
 #include "host/lib/error.h"
 #include "host/lib/vm.h"
 
+/* Bytes of a message that are left for whoever says what was going on. */
+#define PREFIX_ROOM 256
+
 /* How long the ends that follow from one another may take, milliseconds. */
-#define FOLLOW_MS 60
+#define FOLLOW_MS   60
 
 static void on_event(void *user, const char *name, const json_t *data)
 {
@@ -100,16 +103,33 @@ static void append_log(struct provium_vm *vm, enum vm_source source, const char 
 			 name, tail);
 }
 
+/* False: the kernel has not panicked. */
+static bool append_panic(struct provium_vm *vm, struct provium_error *error)
+{
+	static const char title[] = "\nWhat it said of that:\n";
+	size_t used = strlen(error->message);
+	cleanup_free char *panic = NULL;
+
+	if (sizeof(error->message) - used < sizeof(title) + VM_CONSOLE_LINE + PREFIX_ROOM)
+		return false;
+	panic = vm_watch_panic(&vm->watch,
+			       sizeof(error->message) - used - sizeof(title) + 1 - PREFIX_ROOM);
+	if (!panic || !*panic)
+		return false;
+	snprintf(error->message + used, sizeof(error->message) - used, "%s%s", title, panic);
+	return true;
+}
+
 void vm_append_console(struct provium_vm *vm, struct provium_error *error)
 {
 	static const char title[] = "\nThe console's last lines:\n";
 	size_t used = strlen(error->message);
 	cleanup_free char *tail = NULL;
 
-	if (sizeof(error->message) - used < sizeof(title) + VM_CONSOLE_LINE)
+	if (sizeof(error->message) - used < sizeof(title) + VM_CONSOLE_LINE + PREFIX_ROOM)
 		return;
 	tail = vm_watch_tail(&vm->watch, VM_SOURCE_CONSOLE, VM_TAIL_LINES,
-			     sizeof(error->message) - used - sizeof(title) + 1);
+			     sizeof(error->message) - used - sizeof(title) + 1 - PREFIX_ROOM);
 	if (tail && *tail)
 		snprintf(error->message + used, sizeof(error->message) - used, "%s%s", title, tail);
 	else
@@ -142,7 +162,8 @@ static void set_gone(struct provium_vm *vm)
 		  findings.hint && vm->booting ? findings.hint : "");
 	append_log(vm, VM_SOURCE_QEMU, "QEMU", error);
 	append_log(vm, VM_SOURCE_VSOCK, "provium-vsock", error);
-	vm_append_console(vm, error);
+	if (vm->booting || !append_panic(vm, error))
+		vm_append_console(vm, error);
 	vm->gone = true;
 	eventfd_write(vm->gone_fd, 1);
 }

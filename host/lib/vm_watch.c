@@ -255,3 +255,13 @@ char *vm_watch_tail(struct vm_watch *watch, enum vm_source source, unsigned int 
 	pthread_mutex_unlock(&watch->lock);
 	return tail;
 }
+
+char *vm_watch_panic(struct vm_watch *watch, size_t max_size)
+{
+	char *panic;
+
+	pthread_mutex_lock(&watch->lock);
+	panic = vm_console_panic(&watch->logs[VM_SOURCE_CONSOLE], max_size);
+	pthread_mutex_unlock(&watch->lock);
+	return panic;
+}

@@ -80,4 +80,7 @@ void vm_watch_findings(struct vm_watch *watch, struct vm_findings *findings);
 char *vm_watch_tail(struct vm_watch *watch, enum vm_source source, unsigned int lines,
 		    size_t max_size);
 
+/* As vm_console_panic. */
+char *vm_watch_panic(struct vm_watch *watch, size_t max_size);
+
 #endif

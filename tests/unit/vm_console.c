@@ -173,6 +173,61 @@ START_TEST(test_panic)
 }
 END_TEST
 
+static void expect_panic(const char *text)
+{
+	char *panic = vm_console_panic(&console, 4096);
+
+	ck_assert_str_eq(panic, text);
+	free(panic);
+}
+
+/* The report that led to it comes with it, from its first line on. */
+START_TEST(test_panic_text)
+{
+	add("[ 1.0] a line\r\n");
+	expect_panic("");
+	add("[ 1.1] ------------[ cut here ]------------\nWARNING\n[ 1.2] ---[ end trace 0 ]---\n");
+	for (int i = 0; i < 200; i++)
+		add("[ 1.3] much later\n");
+	expect_panic("");
+	add("[ 2.0] BUG: kernel NULL pointer dereference, address: 0\r\n[ 2.1] Oops: 0000 [#1]\n");
+	add("[ 2.2] ---[ end trace 0000000000000000 ]---\n");
+	add("[ 2.3] Kernel panic - not syncing: Fatal exception\n[ 2.4] BUG: another\n");
+	expect_panic("  [ 2.0] BUG: kernel NULL pointer dereference, address: 0\n"
+		     "  [ 2.1] Oops: 0000 [#1]\n"
+		     "  [ 2.2] ---[ end trace 0000000000000000 ]---\n"
+		     "  [ 2.3] Kernel panic - not syncing: Fatal exception\n"
+		     "  [ 2.4] BUG: another");
+}
+END_TEST
+
+START_TEST(test_panic_text_alone)
+{
+	add("[ 1.1] BUG: long ago\n");
+	for (int i = 0; i < 200; i++)
+		add("[ 1.3] much later\n");
+	add("[ 2.3] Kernel panic - not syncing: asked for\n[ 2.4] Call Trace:\n");
+	expect_panic("  [ 2.3] Kernel panic - not syncing: asked for\n  [ 2.4] Call Trace:");
+}
+END_TEST
+
+/* What does not fit is left out at the end; what was dropped, at the beginning. */
+START_TEST(test_panic_text_cut)
+{
+	char *panic;
+
+	add("BUG: x\nKernel panic - not syncing: y\n");
+	panic = vm_console_panic(&console, 20);
+	ck_assert_str_eq(panic, "  BUG: x");
+	free(panic);
+	for (int i = 0; i < 5000; i++)
+		add("a line of the kernel's\n");
+	panic = vm_console_panic(&console, 60);
+	ck_assert_msg(strstr(panic, "\n  a line of the kernel's"), "%s", panic);
+	free(panic);
+}
+END_TEST
+
 START_TEST(test_panic_forms)
 {
 	static const char *const lines[] = {
@@ -312,6 +367,9 @@ int main(void)
 	tcase_add_test(tcase, test_utf8);
 	tcase_add_test(tcase, test_long_line);
 	tcase_add_test(tcase, test_panic);
+	tcase_add_test(tcase, test_panic_text);
+	tcase_add_test(tcase, test_panic_text_alone);
+	tcase_add_test(tcase, test_panic_text_cut);
 	tcase_add_test(tcase, test_panic_forms);
 	tcase_add_test(tcase, test_no_panic);
 	tcase_add_test(tcase, test_pieces);

@@ -6,12 +6,18 @@
 struct run_options {
 	struct guest_options guest;
 	uint64_t timeout_ms;
+	bool fail_on_splat;
 	struct command_options command;
 };
 
 static const struct option_spec options[] = {
 	GUEST_OPTION_ROWS(struct run_options, guest),
 	GUEST_TIMEOUT_OPTION_ROW(struct run_options, timeout_ms),
+	{ .name = "fail-on-splat",
+	  .help = "Fail with status 123 where the guest's kernel has reported a fault (a warning, "
+		  "an oops, lockdep, a hung task, ...), and show the report.",
+	  .parse = parse_flag,
+	  .offset = offsetof(struct run_options, fail_on_splat) },
 	TTY_OPTION_ROW(struct run_options, command),
 	COMMAND_OPTION_ROWS(struct run_options, command),
 	OUTPUT_LIMIT_OPTION_ROW(struct run_options, command),
@@ -29,7 +35,7 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 
 	if (session.tty && raw_terminal_check(TTY_ADVICE, error) < 0)
 		return -1;
-	return guest_run(&given->guest, given->timeout_ms, &session, error);
+	return guest_run(&given->guest, given->timeout_ms, given->fail_on_splat, &session, error);
 }
 
 const struct command run_command = {
@@ -41,7 +47,8 @@ const struct command run_command = {
 	.runs_command = true,
 	.description = "Boots a Linux kernel in a virtual machine, runs COMMAND in it and stops it "
 		       "again. Standard input, output and error are the command's. The exit status "
-		       "is the command's own, 128+N where signal N ended it, 124 after --timeout, "
+		       "is the command's own, 128+N where signal N ended it, 123 with "
+		       "--fail-on-splat where the kernel reported a fault, 124 after --timeout, "
 		       "125 where Provium itself failed, 126 where COMMAND cannot be executed, and "
 		       "127 where it is not found.",
 	.options = options,

@@ -42,7 +42,7 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 	if (raw_terminal_check("run a command with 'provium run' or 'provium exec'", error) < 0)
 		return -1;
 	if (!given->connect.address)
-		return guest_run(&given->guest, given->connect.timeout_ms, &session, error);
+		return guest_run(&given->guest, given->connect.timeout_ms, false, &session, error);
 	if (guest_options_given(&given->guest))
 		return cli_fail(error, PROVIUM_INVALID,
 				"--connect is for a guest that runs: leave out what is for booting "

@@ -18,6 +18,9 @@
 /* For the guest's file systems to be written back, where it has a disk to write to. */
 #define SHUTDOWN_TIMEOUT_MS 20000
 
+/* For the agent to say what the kernel has said. */
+#define CHECK_TIMEOUT_MS    20000
+
 const char *const guest_accel_choices[] = {
 	[PROVIUM_ACCEL_AUTO] = "auto",
 	[PROVIUM_ACCEL_KVM] = "kvm",
@@ -145,7 +148,26 @@ bool guest_options_given(const struct guest_options *options)
 	       options->files.count || options->disks.count || options->console;
 }
 
-int guest_run(const struct guest_options *options, uint64_t timeout_ms,
+/* The kernel's faults outweigh what else a session has come to. */
+static int judge(struct provium_vm *vm, int status, struct provium_error *error)
+{
+	struct provium_connection *connection = provium_vm_connection(vm);
+
+	if (status < 0 && error->code == PROVIUM_VM_GONE && provium_vm_panicked(vm)) {
+		report(error->message);
+		return STATUS_SPLAT;
+	}
+	if (status < 0)
+		return status;
+	if (provium_kernel_check(connection, 0, CHECK_TIMEOUT_MS, error) == 0)
+		return status;
+	if (error->code != PROVIUM_SPLAT)
+		return cli_fail_in(error, "--fail-on-splat");
+	report(error->message);
+	return STATUS_SPLAT;
+}
+
+int guest_run(const struct guest_options *options, uint64_t timeout_ms, bool fail_on_splat,
 	      const struct session_options *session, struct provium_error *error)
 {
 	struct provium_exec_result result;
@@ -167,6 +189,8 @@ int guest_run(const struct guest_options *options, uint64_t timeout_ms,
 				     &broken_pipe, error);
 		if (status == 0)
 			status = exit_status(&result);
+		if (fail_on_splat)
+			status = judge(vm, status, error);
 		status = stop(options, vm, status, &interrupts, error);
 	}
 	status_line_free(line);

@@ -140,9 +140,10 @@ bool guest_options_given(const struct guest_options *options);
 
 /*
  * Boots the guest, runs the session and stops the guest again, within timeout_ms (0: no limit).
- * Returns the exit status, or -1 and the error for main() to tell.
+ * Returns the exit status, or -1 and the error for main() to tell. fail_on_splat: where the kernel
+ * has reported a fault since its boot that is told, and the status is STATUS_SPLAT.
  */
-int guest_run(const struct guest_options *options, uint64_t timeout_ms,
+int guest_run(const struct guest_options *options, uint64_t timeout_ms, bool fail_on_splat,
 	      const struct session_options *session, struct provium_error *error);
 
 #endif
