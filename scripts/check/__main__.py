@@ -7,6 +7,7 @@ take long. Installs missing Debian packages and fetches test kernels, where ther
     static       form and size of the guest's programs
     interop      a client made by another implementation of protobuf
     integration  real kernels in QEMU; beside them, if they are asked for:
+    cli          the command against agents on this machine
     clang        warnings as errors with clang, clang-tidy
     fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
@@ -35,6 +36,7 @@ PARTS = {
     "static": suites.static,
     "interop": suites.interop,
     "integration": suites.integration,
+    "cli": suites.cli,
     "clang": clang,
     "fuzz": fuzz,
     "unit": suites.unit,
@@ -48,7 +50,7 @@ WITH_KERNELS = {"integration", "endurance", "bench"}
 
 # A VM under TCG keeps little more than one processor busy, and these need no time of their own to be
 # right: they compute, or wait for what is to happen.
-BESIDE_INTEGRATION = {"clang", "fuzz", "unit"}
+BESIDE_INTEGRATION = {"cli", "clang", "fuzz", "unit"}
 
 
 def run_part(name, function, tell=say):
@@ -108,8 +110,11 @@ def main(arguments):
         return 2
 
     wanted = set(arguments) or set(PARTS) - LONG
+    # What belongs to them, but can run beside VMs.
     if "lint" in wanted:
         wanted.add("clang")
+    if "integration" in wanted:
+        wanted.add("cli")
 
     total = Counts()
     begin = time.monotonic()

@@ -104,6 +104,10 @@ def unit(part):
     suite(part, "unit", "clang", aside=True, slow_down=8, environment=SANITIZERS)
 
 
+def cli(part):
+    suite(part, "cli", "gcc", aside=True)
+
+
 def static(part):
     suite(part, "static", "gcc", with_output=True)
 
