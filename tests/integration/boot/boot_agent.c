@@ -111,7 +111,7 @@ START_TEST(test_server_dies)
 	/* Of what a test sends to all, the supervisor dies of nothing but SIGKILL. */
 	third = second;
 	expect_restart(vm, &third, "trap '' TERM; kill -TERM -1; sleep 60", 2,
-		       "it was killed by signal 15 (Terminated)");
+		       "it was killed by signal 15 (SIGTERM); lost with it: 1 command, 0 jobs");
 	/* The commands of the dead servers are gone. */
 	machine_expect(third, "pidof sleep | wc -w", "0\n");
 	provium_connection_free(second);
