@@ -106,6 +106,25 @@ int provium_worker_list(struct provium_connection *connection, provium_worker_fn
 int provium_worker_kill(struct provium_connection *connection, uint64_t number, int timeout_ms,
 			struct provium_error *error);
 
+/* How a worker has ended. */
+struct provium_worker_end {
+	uint64_t number;
+	/* Its exit status, or the signal that has killed it; the other is 0. */
+	int exit_code;
+	int signal;
+	/* Why, where the agent knows: a call that did not end at its deadline, say. Else "". */
+	const char *reason;
+};
+
+/*
+ * The next end of a worker that has not been fetched, in *end, which lives until the next call on
+ * the connection. Waits for one: PROVIUM_TIMED_OUT where none has come; with a timeout of 0 it
+ * knows of all that have arrived. Each connection to the main agent is told of all workers' ends;
+ * it keeps 256, older ones are dropped.
+ */
+int provium_worker_next_end(struct provium_connection *connection, int timeout_ms,
+			    struct provium_worker_end *end, struct provium_error *error);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

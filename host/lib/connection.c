@@ -390,6 +390,7 @@ int connection_open(int fd, const struct wait_limits *limits,
 	for (size_t i = 0; i < ARRAY_SIZE(made->requests); i++)
 		list_init(&made->requests[i]);
 	kernel_init(&made->kernel);
+	worker_ends_init(&made->worker_ends);
 	made->cancel_fd = limits->cancel_fd;
 	connection_set_monitor(made, limits->monitor);
 
@@ -424,6 +425,7 @@ void provium_connection_free(struct provium_connection *connection)
 	close_fd(connection->fd);
 	free(connection->queue);
 	kernel_finish(&connection->kernel);
+	worker_ends_finish(&connection->worker_ends);
 	frame_reader_finish(&connection->reader);
 	decoder_finish(&connection->decoder);
 	free(connection);

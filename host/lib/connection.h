@@ -27,6 +27,7 @@
 #include "host/lib/error.h"
 #include "host/lib/kernel.h"
 #include "host/lib/wait.h"
+#include "host/lib/worker.h"
 #include "proto/codec.h"
 #include "proto/frame.h"
 
@@ -82,6 +83,7 @@ struct provium_connection {
 	/* Messages that belonged to no request in flight. */
 	uint64_t strays;
 	struct kernel_events kernel;
+	struct worker_ends worker_ends;
 
 	/* A handler is running: callbacks must not wait on the connection they are called from. */
 	bool in_turn;

@@ -53,9 +53,12 @@ void lost_ask(struct provium_connection *connection, const struct deadline *dead
 		 * What the kernel has said of it is sent behind READY, and once. An agent that does
 		 * not know of its log has nothing to say.
 		 */
-		if (connection_serves(again, PROVIUM__V1__MESSAGE__BODY_KERNEL_LOG) &&
-		    provium_ping(again, ASK_MS, NULL) == 0)
+		if ((connection_serves(again, PROVIUM__V1__MESSAGE__BODY_KERNEL_LOG) ||
+		     connection_serves(again, PROVIUM__V1__MESSAGE__BODY_WORKER_LIST)) &&
+		    provium_ping(again, ASK_MS, NULL) == 0) {
 			kernel_move(&connection->kernel, &again->kernel);
+			worker_ends_move(&connection->worker_ends, &again->worker_ends);
+		}
 		provium_connection_free(again);
 	} else if (failure.code == PROVIUM_VM_GONE) {
 		connection->loss = failure;

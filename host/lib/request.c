@@ -192,6 +192,8 @@ static void take_event(struct provium_connection *connection, const Provium__V1_
 	/* Events that this library does not know are no harm: minor versions add such. */
 	if (message->body_case == PROVIUM__V1__MESSAGE__BODY_KERNEL_EVENT)
 		kernel_take(connection, message->kernel_event);
+	if (message->body_case == PROVIUM__V1__MESSAGE__BODY_WORKER_EXITED)
+		worker_take_end(connection, message->worker_exited);
 	if (message->body_case != PROVIUM__V1__MESSAGE__BODY_ERROR)
 		return;
 	agent_error(&refusal, message->error, NULL);

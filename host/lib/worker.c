@@ -1,6 +1,10 @@
 /* SPAWN_WORKER, WORKER_LIST, WORKER_KILL, and the way to a worker. */
+#include "host/lib/worker.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -193,4 +197,88 @@ int provium_worker_kill(struct provium_connection *connection, uint64_t number, 
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_WORKER_KILL;
 	message.worker_kill = &body;
 	return request_call(connection, &request, &message, &deadline, error);
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* WORKER_EXITED */
+
+struct worker_end {
+	struct list link;
+	struct provium_worker_end end;
+	char reason[512];
+};
+
+void worker_ends_init(struct worker_ends *ends)
+{
+	list_init(&ends->list);
+}
+
+static struct worker_end *take_first(struct worker_ends *ends)
+{
+	struct worker_end *end = container_of(ends->list.next, struct worker_end, link);
+
+	list_remove(&end->link);
+	ends->count--;
+	return end;
+}
+
+void worker_ends_finish(struct worker_ends *ends)
+{
+	while (!list_empty(&ends->list))
+		free(take_first(ends));
+	free(ends->fetched);
+}
+
+static void keep(struct worker_ends *ends, struct worker_end *end)
+{
+	list_append(&ends->list, &end->link);
+	if (++ends->count > WORKER_MAX_ENDS)
+		free(take_first(ends));
+}
+
+void worker_ends_move(struct worker_ends *to, struct worker_ends *from)
+{
+	while (!list_empty(&from->list))
+		keep(to, take_first(from));
+}
+
+void worker_take_end(struct provium_connection *connection, const Provium__V1__WorkerExited *exited)
+{
+	struct worker_ends *ends = &connection->worker_ends;
+	struct worker_end *end = calloc(1, sizeof(*end));
+
+	if (!end) {
+		connection_lose(connection, PROVIUM_HOST, ENOMEM, "a worker's end");
+		return;
+	}
+	error_guest_text(end->reason, sizeof(end->reason), exited->reason);
+	end->end = (struct provium_worker_end){
+		.number = exited->worker,
+		.exit_code = (int)exited->exit_code,
+		.signal = (int)exited->signal,
+		.reason = end->reason,
+	};
+	keep(ends, end);
+}
+
+static bool has_end(const void *arg)
+{
+	const struct provium_connection *connection = arg;
+
+	return connection->worker_ends.count > 0;
+}
+
+int provium_worker_next_end(struct provium_connection *connection, int timeout_ms,
+			    struct provium_worker_end *end, struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct worker_ends *ends = &connection->worker_ends;
+
+	if (!has_end(connection) && connection_wait(connection, has_end, connection, &deadline,
+						    "waiting for a worker's end", error) < 0)
+		return -1;
+	free(ends->fetched);
+	ends->fetched = take_first(ends);
+	*end = ends->fetched->end;
+	return 0;
 }

@@ -56,13 +56,15 @@ static unsigned int workers(void)
 	return count;
 }
 
-/* The end of a connection is noticed by the worker, and its end by the agent. */
-static void await_workers(unsigned int count)
+/* The end of a worker that has this number, and as many others before it as there are. */
+static struct provium_worker_end await_end(uint64_t number)
 {
-	for (int i = 0; workers() != count; i++) {
-		ck_assert_int_lt(i, 2000);
-		usleep(5000);
-	}
+	struct provium_worker_end end;
+
+	do {
+		check_ok(provium_worker_next_end(connection, SOON, &end, &error));
+	} while (end.number != number);
+	return end;
 }
 
 /* What a shell says that the agent at this connection starts. */
@@ -77,15 +79,21 @@ static void expect_output(struct provium_connection *from, const char *line, con
 	free(out.data);
 }
 
-static void leave_worker(void)
+/* The end of a connection is noticed by the worker, and its end by the agent. */
+static struct provium_worker_end leave_worker(void)
 {
+	struct provium_worker_end end;
+
 	provium_connection_free(to_worker);
 	to_worker = NULL;
-	await_workers(0);
+	end = await_end(worker.number);
+	ck_assert_uint_eq(workers(), 0);
+	return end;
 }
 
 START_TEST(test_life)
 {
+	struct provium_worker_end end;
 	struct provium_info info;
 
 	spawn(kinds[_i]);
@@ -98,7 +106,12 @@ START_TEST(test_life)
 	check_ok(provium_info(connection, SOON, &info, &error));
 	ck_assert_uint_eq(info.workers, 1);
 	ck_assert_uint_eq(workers(), 1);
-	leave_worker();
+	ck_assert_int_eq(provium_worker_next_end(connection, 0, &end, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
+	end = leave_worker();
+	ck_assert_int_eq(end.exit_code, 0);
+	ck_assert_int_eq(end.signal, 0);
+	ck_assert_str_eq(end.reason, "");
 	check_ok(provium_info(connection, SOON, &info, &error));
 	ck_assert_uint_eq(info.workers, 0);
 	ck_assert_uint_eq(info.restarts, provium_connection_agent(connection)->restarts);
@@ -298,6 +311,7 @@ END_TEST
 /* What ends a fork worker ends nobody else. */
 START_TEST(test_crash)
 {
+	struct provium_worker_end end;
 	int64_t result;
 
 	spawn(PROVIUM_WORKER_FORK);
@@ -306,7 +320,9 @@ START_TEST(test_crash)
 					 &result, &error),
 			 -1);
 	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
-	leave_worker();
+	end = leave_worker();
+	ck_assert_int_eq(end.exit_code, _i == 0 ? 3 : 0);
+	ck_assert_int_eq(end.signal, _i == 0 ? 0 : SIGKILL);
 	check_ok(provium_ping(connection, SOON, &error));
 }
 END_TEST
@@ -324,14 +340,19 @@ START_TEST(test_death_of_the_server)
 	ck_assert_int_eq(
 		provium_syscall(connection, SYS_exit_group, ARGS(3), SOON, &result, &error), -1);
 	restarts = provium_connection_agent(connection)->restarts;
+	/* The connection has asked what became of the server, and was told of its threads. */
+	if (!left)
+		ck_assert_ptr_nonnull(strstr(await_end(number).reason, "the server"));
 	real_connect_again();
 	ck_assert_uint_eq(provium_connection_agent(connection)->restarts, restarts + 1);
-	await_workers(left);
+	ck_assert_uint_eq(workers(), left);
 	ck_assert_int_eq(provium_ping(to_worker, SOON, &error), left ? 0 : -1);
-	/* The new server can end it, too. */
+	/* The new server can end it, too, and learns how it has ended. */
 	if (left)
 		check_ok(provium_worker_kill(connection, worker.number, SOON, &error));
-	leave_worker();
+	if (left)
+		ck_assert_int_eq(await_end(number).signal, SIGKILL);
+	provium_connection_free(to_worker);
 	spawn(kinds[_i]);
 	ck_assert_uint_eq(worker.number, number + 1);
 	leave_worker();
@@ -360,6 +381,7 @@ END_TEST
 START_TEST(test_deadlines_side_by_side)
 {
 	struct provium_connection *others[16];
+	struct provium_worker_end end;
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		spawn(kinds[i % 2]);
@@ -378,7 +400,9 @@ START_TEST(test_deadlines_side_by_side)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		provium_connection_free(others[i]);
 	to_worker = NULL;
-	await_workers(0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		check_ok(provium_worker_next_end(connection, SOON, &end, &error));
+	ck_assert_uint_eq(workers(), 0);
 }
 END_TEST
 
@@ -388,6 +412,7 @@ START_TEST(test_stuck)
 	static const uint64_t all = ~UINT64_C(0);
 	struct provium_program *program = provium_program_new();
 	int mask = provium_program_input(program, &all, sizeof(all));
+	struct provium_worker_end end;
 	struct provium_info info;
 
 	PROVIUM_CALL(program, SYS_rt_sigprocmask, provium_value(SIG_SETMASK), provium_address(mask),
@@ -400,7 +425,9 @@ START_TEST(test_stuck)
 	check_ok(provium_info(connection, SOON, &info, &error));
 	ck_assert_uint_eq(info.restarts, provium_connection_agent(connection)->restarts);
 	provium_program_free(program);
-	leave_worker();
+	end = leave_worker();
+	ck_assert_int_eq(end.signal, SIGKILL);
+	ck_assert_ptr_nonnull(strstr(end.reason, "call 1 of request 1 did not end"));
 }
 END_TEST
 
