@@ -12,7 +12,7 @@ import sys
 import time
 
 import tap
-from provium import TIMEOUT, Case, file_sha256, on_kernel
+from provium import TIMEOUT, Case, file_sha256, on_kernel, read_until
 
 LENGTH, *KERNELS = sys.argv[1:]
 
@@ -45,7 +45,8 @@ class Outside(Case):
 
     def use(self):
         for part in (self.info_and_exec, self.big_file, self.full_disk, self.reader_that_goes,
-                     self.side_by_side, self.commands_end_with_their_connections, self.workers):
+                     self.side_by_side, self.job_on_a_terminal,
+                     self.commands_end_with_their_connections, self.workers):
             with self.subTest(part.__name__):
                 part()
 
@@ -126,6 +127,28 @@ class Outside(Case):
         for i, child in enumerate(children):
             self.assertEqual(child.communicate(timeout=TIMEOUT), (f"{i}\n".encode(), b""))
             self.assertEqual(child.returncode, 0)
+
+    def job_on_a_terminal(self):
+        """Each step by a process of its own; one shows what the job writes, all the time."""
+        script = ("sleep 1000 & trap 'stty size; kill $!' WINCH; test -t 0 && stty size; "
+                  "wait $!; read line; echo got $line; exit 3")
+        status, _, error = self.provium("job", "start", *self.at, "--name", "screen", "--tty",
+                                        "--input", "--", "sh", "-c", script)
+        self.assertEqual((status, error), (0, ""))
+        shown = self.start("job", "output", *self.at, "--follow", "screen")
+        before = read_until(shown.stdout.fileno(), lambda data: data.endswith(b"\n"), 60)
+        self.assertEqual(before, b"24 80\r\n")
+        self.assertEqual(self.provium("job", "resize", *self.at, "screen", "41", "132"),
+                         (0, b"", ""))
+        resized = read_until(shown.stdout.fileno(), lambda data: data.endswith(b"\n"), 60)
+        self.assertEqual(resized, b"41 132\r\n")
+        self.assertEqual(self.provium("job", "send", *self.at, "screen", data=b"hello\r"),
+                         (0, b"", ""))
+        typed, error = shown.communicate(timeout=60)
+        self.assertEqual((shown.returncode, typed, error), (0, b"hello\r\ngot hello\r\n", b""))
+        # All of it has been kept.
+        self.assertEqual(self.provium("job", "wait", *self.at, "--output", "screen"),
+                         (3, before + resized + typed, ""))
 
     def commands_end_with_their_connections(self):
         end = time.monotonic() + 20

@@ -465,6 +465,85 @@ START_TEST(a_slow_reader)
 }
 END_TEST
 
+/* What has been read of a job's output so far, and up to what it is read. */
+struct screen {
+	char text[512];
+	size_t size;
+	const char *until;
+};
+
+static int show(void *user, enum provium_stream stream, uint64_t offset, const void *data,
+		size_t size)
+{
+	struct screen *screen = user;
+
+	ck_assert_int_eq(stream, PROVIUM_STDOUT);
+	ck_assert_uint_eq(offset, screen->size);
+	ck_assert_uint_lt(size, sizeof(screen->text) - screen->size);
+	memcpy(screen->text + screen->size, data, size);
+	screen->size += size;
+	return strstr(screen->text, screen->until) ? -1 : 0;
+}
+
+/* Goes on reading, from where it was left, until this has been shown. */
+static void await_shown(const struct provium_job_ref *ref, struct screen *screen, const char *until)
+{
+	const struct provium_job_output_options options = { .offset = screen->size,
+							    .follow = true };
+
+	screen->until = until;
+	ck_assert_msg(provium_job_output(connection, ref, &options, show, screen, TIMEOUT, NULL,
+					 &error) == -1 &&
+			      error.code == PROVIUM_CANCELLED,
+		      "no \"%s\" in \"%s\": %s", until, screen->text, error.message);
+}
+
+/* Resized while it runs, and typed to, all of it by its name; its output is kept as it was shown.
+ */
+START_TEST(a_job_on_a_terminal)
+{
+	const struct provium_exec_options command = {
+		.shell = "sleep 1000 & trap 'echo resized; stty size; kill $!' WINCH; "
+			 "test -t 0 && test -t 1 && test -t 2 && echo \"on a $TERM\"; stty size; "
+			 "wait $!; read line; echo \"got $line\"; exit 3",
+		.stdin_kind = PROVIUM_STDIN_STREAM,
+		.pty = true,
+		.rows = 30,
+		.cols = 90,
+		.term = "vt100",
+	};
+	static const struct provium_job_options job = { .name = "screen" };
+	static const struct provium_job_ref ref = { .name = "screen" };
+	struct screen kept = { .until = "never shown" }, screen = { 0 };
+	const struct provium_job_wait_options wait_options = {
+		.wait_ms = PROVIUM_FOREVER,
+		.on_output = show,
+		.user = &kept,
+	};
+	struct provium_job_result result;
+	uint64_t number;
+
+	CALL(provium_job_start(connection, &command, &job, TIMEOUT, &number, NULL, &error));
+	await_shown(&ref, &screen, "30 90\r\n");
+	ck_assert_str_eq(screen.text, "on a vt100\r\n30 90\r\n");
+	CALL(provium_job_resize(connection, &ref, 41, 132, TIMEOUT, &error));
+	await_shown(&ref, &screen, "41 132\r\n");
+	CALL(provium_job_write(connection, &ref, "hello\r", 6, TIMEOUT, &error));
+	await_shown(&ref, &screen, "got hello\r\n");
+
+	CALL(provium_job_wait(connection, &ref, &wait_options, TIMEOUT, &result, &error));
+	ck_assert(!result.running);
+	ck_assert_int_eq(result.result.outcome, PROVIUM_EXITED);
+	ck_assert_int_eq(result.result.exit_code, 3);
+	/* With what was typed, as a terminal echoes it. */
+	ck_assert_str_eq(kept.text, "on a vt100\r\n30 90\r\nresized\r\n41 132\r\n"
+				    "hello\r\ngot hello\r\n");
+	ck_assert_uint_eq(result.stdout_dropped, 0);
+	ck_assert_int_eq(provium_job_resize(connection, &ref, 1, 1, TIMEOUT, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_NOT_FOUND);
+}
+END_TEST
+
 /* In a process of its own, which ends as nobody expects. */
 static void start_job_and_die(const char *address)
 {
@@ -549,6 +628,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, outcomes);
 	tcase_add_test(tcase, both_streams);
 	tcase_add_test(tcase, a_slow_reader);
+	tcase_add_test(tcase, a_job_on_a_terminal);
 	suite_add_tcase(suite, tcase);
 	tcase = unit_counted_case("jobs");
 	tcase_set_timeout(tcase, 300);
