@@ -297,8 +297,6 @@ static bool reap(struct child *child)
 		if (info.si_code != CLD_KILLED || info.si_status != SIGKILL)
 			result->end = CHILD_NOT_KILLED;
 	}
-	command_remove(child->slot);
-	child->slot = NULL;
 	result->wall_ns = monotonic_ns() - child->started_ns;
 	child->reaped = true;
 	return true;
@@ -312,6 +310,9 @@ static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
 	/* As long as its number is its own. */
 	if (child->doomed)
 		kill_trees(child->loop);
+	/* Also for who reads the table. */
+	command_remove(child->slot);
+	child->slot = NULL;
 	if (!reap(child))
 		return;
 	if (!child->events)
