@@ -259,7 +259,109 @@ START_TEST(a_new_server)
 }
 END_TEST
 
+/* Lines of numbers that a command has written. */
+struct numbers {
+	char text[128];
+	size_t size;
+	unsigned int wanted;
+};
+
+static unsigned int read_numbers(struct numbers *numbers, const void *data, size_t size)
+{
+	unsigned int lines = 0;
+
+	ck_assert_uint_lt(size, sizeof(numbers->text) - numbers->size);
+	memcpy(numbers->text + numbers->size, data, size);
+	numbers->size += size;
+	for (const char *at = numbers->text; (at = strchr(at, '\n')); at++)
+		lines++;
+	return lines;
+}
+
+static int take_numbers(void *user, enum provium_stream stream, uint64_t offset, const void *data,
+			size_t size)
+{
+	struct numbers *numbers = user;
+
+	(void)stream;
+	(void)offset;
+	return read_numbers(numbers, data, size) < numbers->wanted ? 0 : -1;
+}
+
+static void take_command_numbers(void *user, enum provium_stream stream, const void *data,
+				 size_t size)
+{
+	(void)stream;
+	read_numbers(user, data, size);
+}
+
+static void expect_numbers_gone(struct numbers *numbers)
+{
+	unsigned int count = 0;
+
+	for (char *rest = numbers->text, *line; (line = strtok_r(NULL, "\n", &rest)); count++)
+		expect_gone(atoi(line));
+	ck_assert_uint_eq(count, numbers->wanted);
+}
+
+/* Starts it as a job, and waits until it has told the numbers of its processes. */
+static uint64_t start_family(const char *name, const char *shell, struct numbers *numbers)
+{
+	const struct provium_exec_options command = { .shell = shell };
+	const struct provium_job_options options = { .name = name };
+	const struct provium_job_output_options follow = { .follow = true };
+	struct provium_job_ref ref = { 0 };
+
+	OK(provium_job_start(connection, &command, &options, TIMEOUT, &ref.number, NULL, &error));
+	ck_assert_int_eq(provium_job_output(connection, &ref, &follow, take_numbers, numbers,
+					    TIMEOUT, NULL, &error),
+			 -1);
+	ck_assert_msg(error.code == PROVIUM_CANCELLED, "%s", error.message);
+	return ref.number;
+}
+
+/*
+ * With the server end the commands and jobs that it has started, with what these have started: also
+ * where the leader is a shell that has waited for it, or has gone on to be another program.
+ */
+START_TEST(what_is_lost)
+{
+	struct numbers build = { .wanted = 4 }, other = { .wanted = 2 }, ran = { .wanted = 2 };
+	const struct provium_exec_options command = {
+		.shell = "sleep 1000 & echo $!; echo $$; wait",
+		.on_output = take_command_numbers,
+		.user = &ran,
+	};
+	struct provium_exec *exec;
+	uint64_t number;
+	char told[64];
+
+	start_family("build",
+		     "sh -c 'sleep 1000 & echo $!; echo $$; wait' & sleep 1000 & echo $!; echo $$; "
+		     "exec sleep 1000",
+		     &build);
+	number = start_family(NULL, "sleep 1000 & echo $!; echo $$; wait", &other);
+	OK(provium_exec_start(connection, &command, &exec, &error));
+	while (read_numbers(&ran, "", 0) < ran.wanted)
+		OK(provium_connection_dispatch(connection, TIMEOUT, &error));
+
+	call_exit();
+	ck_assert_int_eq(provium_program_run(connection, program, TIMEOUT, &error), -1);
+	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%s", error.message);
+	snprintf(told, sizeof(told), "1 command, 2 jobs: build, %llu", (unsigned long long)number);
+	ck_assert_msg(strstr(error.message, told), "no \"%s\": %s", told, error.message);
+	provium_exec_free(exec);
+	reconnect();
+	ck_assert_msg(strstr(provium_connection_agent(connection)->restart_reason, told), "%s",
+		      provium_connection_agent(connection)->restart_reason);
+	expect_numbers_gone(&build);
+	expect_numbers_gone(&other);
+	expect_numbers_gone(&ran);
+}
+END_TEST
+
 void add_ends(TCase *tcase)
 {
+	tcase_add_test(tcase, what_is_lost);
 	tcase_add_loop_test(tcase, a_new_server, 0, (int)ARRAY_SIZE(ends));
 }
