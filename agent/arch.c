@@ -1,6 +1,9 @@
 #include "agent/arch.h"
 
-/* prctl(PR_SET_PDEATHSIG, SIGKILL); close_range(512, ~0, 0); pause() for ever. */
+/*
+ * prctl(PR_SET_PDEATHSIG, SIGKILL); close_range(512, ~0, 0); *parked = 1;
+ * futex(parked, FUTEX_WAKE, 1); pause() for ever.
+ */
 #if defined(__x86_64__)
 __asm__(".pushsection .text.arch_call, \"ax\", @progbits\n"
 	".macro load_call\n"
@@ -41,9 +44,16 @@ __asm__(".pushsection .text.arch_call, \"ax\", @progbits\n"
 	"	xor	%edx, %edx\n"
 	"	mov	$436, %eax\n"
 	"	syscall\n"
-	"2:	mov	$34, %eax\n"
+	"2:	mov	%rbx, %rdi\n"
+	"	and	$-2, %rdi\n"
+	"	mov	$1, %esi\n"
+	"	mov	%esi, (%rdi)\n"
+	"	mov	%esi, %edx\n"
+	"	mov	$202, %eax\n"
 	"	syscall\n"
-	"	jmp	2b\n"
+	"3:	mov	$34, %eax\n"
+	"	syscall\n"
+	"	jmp	3b\n"
 	".popsection\n");
 #elif defined(__aarch64__)
 __asm__(".pushsection .text.arch_call, \"ax\", @progbits\n"
@@ -79,14 +89,20 @@ __asm__(".pushsection .text.arch_call, \"ax\", @progbits\n"
 	"	mov	x2, #0\n"
 	"	mov	x8, #436\n"
 	"	svc	#0\n"
+	"2:	and	x0, x9, #-2\n"
+	"	mov	x1, #1\n"
+	"	str	w1, [x0]\n"
+	"	mov	x2, #1\n"
+	"	mov	x8, #98\n"
+	"	svc	#0\n"
 	/* There is no pause(2): ppoll(2) of nothing. */
-	"2:	mov	x0, #0\n"
+	"3:	mov	x0, #0\n"
 	"	mov	x1, #0\n"
 	"	mov	x2, #0\n"
 	"	mov	x3, #0\n"
 	"	mov	x8, #73\n"
 	"	svc	#0\n"
-	"	b	2b\n"
+	"	b	3b\n"
 	".popsection\n");
 #else
 #error "agent/arch.h: write arch_call and arch_fork for this architecture"

@@ -22,10 +22,14 @@ extern const char arch_call_done[];
  * until it is killed with the thread that made it. It may share our memory, and its stack may be
  * anything, so it uses none.
  *
- * PARK_OWN_FILES: its fd table is its own. The agent's fds in it (512 and above) are closed, or the
- * peers of the connections would wait for their end in vain.
+ * parked is the address of a uint32_t in memory that both have: it becomes 1, and who waits for it
+ * is woken (futex(2)), as soon as whatever stops the new process can do no harm any more. Until
+ * then nothing else may happen to it: it holds the connections, and does not die with its parent.
+ *
+ * PARK_OWN_FILES is added to it where the new process's fd table is its own. The agent's fds in it
+ * (512 and above) are closed, or the peers of the connections would wait for their end in vain.
  */
 #define PARK_OWN_FILES 1
-int64_t arch_fork(uint64_t number, const uint64_t args[6], uint64_t flags);
+int64_t arch_fork(uint64_t number, const uint64_t args[6], uintptr_t parked);
 
 #endif

@@ -3,11 +3,13 @@
  * what prepares the next: its credentials, fds and signals are the point of the test.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/arch.h"
 #include "agent/deadline.h"
@@ -178,12 +180,25 @@ static bool is_refused(struct program *program)
 	return false;
 }
 
-static int64_t make_fork(uint32_t number, const uint64_t args[6])
+/*
+ * A call that comes next may stop the child: where it has not parked by then it keeps our
+ * connections open for ever, and a host waits for their end in vain. Should it be killed first, a
+ * second is lost. Without a supervisor there is no memory that both have.
+ */
+static int64_t make_fork(uint32_t number, const uint64_t args[6], struct watch_slot *slot)
 {
+	static uint32_t nobody;
+	const struct timespec limit = { .tv_sec = 1 };
+	uint32_t *parked = slot ? &slot->parked : &nobody;
 	uint64_t flags, stack;
 	bool shares = clone_flags(number, args, &flags, &stack) && (flags & CLONE_FILES);
+	int64_t result;
 
-	return arch_fork(number, args, shares ? 0 : PARK_OWN_FILES);
+	*parked = 0;
+	result = arch_fork(number, args, (uintptr_t)parked | (shares ? 0 : PARK_OWN_FILES));
+	if (slot && result > 0)
+		syscall(SYS_futex, parked, FUTEX_WAIT, 0, &limit, NULL, 0);
+	return result;
 }
 
 static bool is_error(int64_t result)
@@ -287,7 +302,7 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option, number));
 	start = raw_ns();
 	while (repeat-- > 0 && !deadline_passed(deadlines)) {
-		result = fork ? make_fork(number, args) : arch_call(number, args);
+		result = fork ? make_fork(number, args, deadlines->slot) : arch_call(number, args);
 		if (stop && is_error(result))
 			break;
 	}

@@ -59,6 +59,8 @@ struct watch_slot {
 	/* The request that the thread serves, and which of its calls this is. */
 	_Atomic uint32_t request;
 	_Atomic uint32_t call;
+	/* 1: the last child of a raw fork has parked (arch.h). */
+	uint32_t parked;
 };
 
 #define WATCH_SLOTS 512u

@@ -4,6 +4,7 @@
  * is there for this one only.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/arch.h"
@@ -66,16 +68,24 @@ static void results(void)
 
 static void forks(void)
 {
-	int64_t pid = arch_fork(SYS_clone, ARGS(SIGCHLD), PARK_OWN_FILES);
+	const struct timespec limit = { .tv_sec = 20 };
+	uint32_t *parked = mmap(NULL, sizeof(*parked), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int64_t pid = arch_fork(SYS_clone, ARGS(SIGCHLD), (uintptr_t)parked | PARK_OWN_FILES);
 	int status = 0;
 
 	check(pid > 0, "fork returns once", pid);
-	usleep(100000);
+	while (*(volatile uint32_t *)parked == 0 &&
+	       (syscall(SYS_futex, parked, FUTEX_WAIT, 0, &limit, NULL, 0) == 0 || errno == EINTR))
+		;
+	check(*parked == 1, "its child says that it has parked", *parked);
 	check(waitpid((pid_t)pid, &status, WNOHANG) == 0, "its child parks", status);
 	kill((pid_t)pid, SIGKILL);
 	check(waitpid((pid_t)pid, &status, 0) == pid && WIFSIGNALED(status), "and can be killed",
 	      status);
-	check(arch_fork(SYS_clone, ARGS((uint64_t)-1), 0) < 0, "a clone that fails", 0);
+	check(arch_fork(SYS_clone, ARGS((uint64_t)-1), (uintptr_t)parked) < 0, "a clone that fails",
+	      0);
+	munmap(parked, sizeof(*parked));
 }
 
 static void signal_in_50_ms(void)

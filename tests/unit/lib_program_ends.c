@@ -281,6 +281,14 @@ START_TEST(test_server_is_lost)
 		expect_restart(second ? NULL : " call 0 (prctl)",
 			       second ? "it " : "it was killed by signal");
 		break;
+	case 7:
+		/* Nor does a child keep the connection open that is stopped at once. */
+		PROVIUM_CALL(program, SYS_kill,
+			     provium_result_of(provium_program_call(program, SYS_fork, NULL, 0)),
+			     VALUE(SIGSTOP));
+		PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
+		expect_restart(" call 2 (exit_group)", "it exited with status 3");
+		break;
 	default:
 		PROVIUM_CALL(program, SYS_arch_prctl, VALUE(0x1002), provium_address(empty));
 		PROVIUM_CALL(program, SYS_exit, VALUE(0));

@@ -29,6 +29,15 @@ static void signal_itself(int number)
 	PROVIUM_CALL(program, SYS_kill, provium_result_of(pid), VALUE(number));
 }
 
+/* It must not keep the connection open, whenever it is stopped. */
+static void call_exit_beside_stopped_child(void)
+{
+	int child = provium_program_call(program, SYS_fork, NULL, 0);
+
+	PROVIUM_CALL(program, SYS_kill, provium_result_of(child), VALUE(SIGSTOP));
+	call_exit();
+}
+
 static void call_kill(void)
 {
 	signal_itself(SIGKILL);
@@ -155,6 +164,8 @@ static const struct end {
 	const char *call;
 } ends[] = {
 	{ "exit_group", call_exit, "it exited with status 3", "ran call 0 (exit_group)" },
+	{ "exit_group beside a stopped child", call_exit_beside_stopped_child,
+	  "it exited with status 3", "ran call 2 (exit_group)" },
 	{ "SIGKILL", call_kill, "it was killed by signal 9 ", "ran call 1 (kill)" },
 	{ "execve", call_execve, "its file descriptors were closed under it",
 	  "ran call 0 (execve)" },
