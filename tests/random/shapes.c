@@ -26,8 +26,11 @@
 #include "tests/random/random.h"
 
 /* The first fds that a program opens: what stands in buffers cannot refer to results. */
-#define FIRST_FD   3
-#define LIKELY_FDS 6
+#define FIRST_FD      3
+#define LIKELY_FDS    6
+
+/* An initialiser leaves what lies between members as it is, and programs shall be the same. */
+#define clear(object) memset(&(object), 0, sizeof(object))
 
 static const char *const own_paths[] = {
 	RANDOM_DIRECTORY "/a", RANDOM_DIRECTORY "/b",      RANDOM_DIRECTORY "/d",
@@ -305,17 +308,19 @@ static int fill_msghdr(struct state *state, const struct spec *spec, struct msgh
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
-				  .cmsg_level = SOL_SOCKET,
-				  .cmsg_type = SCM_RIGHTS } };
+	} control;
 	uint32_t fd = likely_fd(state);
 
-	memset(header, 0, sizeof(*header));
+	clear(*header);
 	make_iovec(state, spec);
 	*vector = state->buffer;
 	header->msg_iovlen = state->count;
 	if (!random_one_in(state, 4))
 		return -1;
+	clear(control);
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
 	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	header->msg_controllen = sizeof(control);
 	return shape_input(state, &control, sizeof(control));
@@ -340,7 +345,7 @@ struct provium_arg make_mmsghdr(struct state *state, const struct spec *spec)
 	struct mmsghdr messages[2];
 	int vectors[ARRAY_SIZE(messages)], controls[ARRAY_SIZE(messages)], holder;
 
-	memset(messages, 0, sizeof(messages));
+	clear(messages);
 	for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
 		controls[i] = fill_msghdr(state, spec, &messages[i].msg_hdr, &vectors[i]);
 	holder = shape_input(state, messages, sizeof(messages));
@@ -418,24 +423,25 @@ struct provium_arg make_netlink(struct state *state, const struct spec *spec)
 	struct {
 		struct nlmsghdr header;
 		struct rtgenmsg body;
-	} message = {
-		.header = {
-			.nlmsg_len = sizeof(message),
-			.nlmsg_type = types[random_below(state, ARRAY_SIZE(types))],
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-			.nlmsg_seq = 1,
-		},
-	};
+	} message;
 
 	(void)spec;
+	clear(message);
+	message.header.nlmsg_len = sizeof(message);
+	message.header.nlmsg_type = types[random_below(state, ARRAY_SIZE(types))];
+	message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message.header.nlmsg_seq = 1;
 	return input(state, &message, sizeof(message));
 }
 
 struct provium_arg make_epoll_event(struct state *state, const struct spec *spec)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = random_next(state) };
+	struct epoll_event event;
 
 	(void)spec;
+	clear(event);
+	event.events = EPOLLIN;
+	event.data.u64 = random_next(state);
 	if (random_one_in(state, 2))
 		event.events |= EPOLLET | EPOLLOUT;
 	return input(state, &event, sizeof(event));
@@ -487,9 +493,11 @@ struct provium_arg make_sigaction(struct state *state, const struct spec *spec)
 /* Nobody is told, or a signal comes. */
 struct provium_arg make_sigevent(struct state *state, const struct spec *spec)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	struct sigevent event;
 
 	(void)spec;
+	clear(event);
+	event.sigev_notify = SIGEV_NONE;
 	if (random_one_in(state, 32)) {
 		event.sigev_notify = SIGEV_SIGNAL;
 		event.sigev_signo = SIGUSR1;
@@ -546,14 +554,14 @@ struct provium_arg make_sched_attr(struct state *state, const struct spec *spec)
 
 struct provium_arg make_flock(struct state *state, const struct spec *spec)
 {
-	struct flock lock = {
-		.l_type = random_one_in(state, 2) ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-		.l_start = random_below(state, 100),
-		.l_len = random_below(state, 100),
-	};
+	struct flock lock;
 
 	(void)spec;
+	clear(lock);
+	lock.l_type = random_one_in(state, 2) ? F_WRLCK : F_RDLCK;
+	lock.l_whence = SEEK_SET;
+	lock.l_start = random_below(state, 100);
+	lock.l_len = random_below(state, 100);
 	return input(state, &lock, sizeof(lock));
 }
 
@@ -594,10 +602,12 @@ struct provium_arg make_iocbs(struct state *state, const struct spec *spec)
 struct provium_arg make_filter(struct state *state, const struct spec *spec)
 {
 	const struct sock_filter filter = BPF_STMT(BPF_RET | BPF_K, 0x7fff0000);
-	const struct sock_fprog header = { .len = 1 };
+	struct sock_fprog header;
 	int instructions = shape_input(state, &filter, sizeof(filter)), holder;
 
 	(void)spec;
+	clear(header);
+	header.len = 1;
 	holder = shape_input(state, &header, sizeof(header));
 	provium_program_pointer(state->program, holder, offsetof(struct sock_fprog, filter),
 				instructions, 0);
@@ -609,9 +619,10 @@ struct provium_arg make_bpf_attr(struct state *state, const struct spec *spec)
 {
 	static const uint32_t types[] = { BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY,
 					  BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_QUEUE };
-	union bpf_attr attr = { 0 };
+	union bpf_attr attr;
 
 	(void)spec;
+	clear(attr);
 	attr.map_type = types[random_below(state, ARRAY_SIZE(types))];
 	attr.key_size = attr.map_type == BPF_MAP_TYPE_QUEUE ? 0 : 4;
 	attr.value_size = 1 + random_below(state, 64);
@@ -622,14 +633,14 @@ struct provium_arg make_bpf_attr(struct state *state, const struct spec *spec)
 /* Counts what the kernel counts anyway, and samples nothing. */
 struct provium_arg make_perf_attr(struct state *state, const struct spec *spec)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = random_below(state, PERF_COUNT_SW_MAX),
-		.disabled = random_one_in(state, 2),
-	};
+	struct perf_event_attr attr;
 
 	(void)spec;
+	clear(attr);
+	attr.type = PERF_TYPE_SOFTWARE;
+	attr.size = sizeof(attr);
+	attr.config = random_below(state, PERF_COUNT_SW_MAX);
+	attr.disabled = random_one_in(state, 2);
 	return input(state, &attr, sizeof(attr));
 }
 
