@@ -110,8 +110,11 @@ static void copy_text(char *to, const ProtobufCBinaryData *from)
 	for (size_t i = 0; i < from->len; i++) {
 		uint8_t byte = from->data[i];
 
-		to[i] = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f ? '?'
-										      : (char)byte;
+		bool control = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
+
+		to[i] = '?';
+		if (!control)
+			memcpy(&to[i], &byte, 1);
 	}
 	to[from->len] = '\0';
 }
