@@ -1043,8 +1043,8 @@ int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 			struct provium_error *error);
 
 /*
- * Ends QEMU at once. Another thread may do so while calls on the VM's connections wait: these fail at
- * once with PROVIUM_VM_GONE.
+ * Ends QEMU at once. Another thread may do so while calls on the VM's connections wait: these fail
+ * at once with PROVIUM_VM_GONE.
  */
 void provium_vm_kill(struct provium_vm *vm);
 
