@@ -211,8 +211,11 @@ static bool renew(struct campaign *campaign)
 	provium_program_call(program, (uint32_t)number, NULL, 0);
 	result = provium_program_run(campaign->connection, program, SOON, &error);
 	provium_program_free(program);
-	if (result == 0 || error.code != PROVIUM_DISCONNECTED)
-		return fail(campaign, "the server does not end");
+	if (result == 0 || error.code != PROVIUM_DISCONNECTED) {
+		fail(campaign, "the server does not end");
+		look_around(campaign);
+		return false;
+	}
 	campaign->renewed++;
 	return reconnect(campaign);
 }
