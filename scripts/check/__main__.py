@@ -11,7 +11,7 @@ take long. Installs missing Debian packages and fetches test kernels, where ther
     clang        warnings as errors with clang, clang-tidy
     fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
-    endurance    tests of the same kinds at full length: many commands, large files
+    endurance    the same at full length: many commands, large files, more on the older kernel
     bench        figures beside floors measured in the same guest
 
 The last line counts the tests of all parts together. The exit status is 1 if any failed.
