@@ -99,7 +99,7 @@ START_TEST(test_names)
 		for (int other = PROVIUM_OK; other < code; other++)
 			ck_assert_str_ne(name, provium_code_name((enum provium_code)other));
 	}
-	ck_assert_str_eq(provium_code_name((enum provium_code)(PROVIUM_VM_GONE + 1)),
+	ck_assert_str_eq(provium_code_name((enum provium_code)(PROVIUM_SPLAT + 1)),
 			 "unknown error");
 	ck_assert_str_eq(provium_code_name((enum provium_code) - 1), "unknown error");
 }
