@@ -3,12 +3,12 @@
 Builds Provium and runs what must pass; without arguments everything but endurance and bench, which
 take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
 
-    lint         formatting, warnings as errors with gcc, scripts, the tree; and clang
+    lint         formatting, scripts, the tree; and compilers
     static       form and size of the guest's programs
     interop      a client made by another implementation of protobuf
     integration  real kernels in QEMU; beside them, if they are asked for:
     cli          the command against agents on this machine
-    clang        warnings as errors with clang, clang-tidy
+    compilers    warnings as errors with gcc and with clang, clang-tidy
     fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
     endurance    the same at full length: many commands, large files, more on the older kernel
@@ -28,7 +28,7 @@ import time
 import suites
 from common import Counts, Failure, Part, children, processors, say
 from fuzz import fuzz
-from lint import clang, lint
+from lint import compilers, lint
 
 # In the order in which they run.
 PARTS = {
@@ -36,8 +36,8 @@ PARTS = {
     "static": suites.static,
     "interop": suites.interop,
     "integration": suites.integration,
+    "compilers": compilers,
     "cli": suites.cli,
-    "clang": clang,
     "fuzz": fuzz,
     "unit": suites.unit,
     "endurance": suites.endurance,
@@ -50,7 +50,7 @@ WITH_KERNELS = {"integration", "endurance", "bench"}
 
 # A VM under TCG keeps little more than one processor busy, and these need no time of their own to be
 # right: they compute, or wait for what is to happen.
-BESIDE_INTEGRATION = {"cli", "clang", "fuzz", "unit"}
+BESIDE_INTEGRATION = {"compilers", "cli", "fuzz", "unit"}
 
 
 def run_part(name, function, tell=say):
@@ -65,9 +65,12 @@ def run_part(name, function, tell=say):
     return part.counts
 
 
-def run_beside(name, function, others):
+def run_integration(function, others):
     """Runs a part that keeps one processor busy, and others, in turn, on the rest; these tell later."""
-    told, counts = [], []
+    told, part = [], Part()
+    counts = [part.counts]
+    if not part.attempt("integration: what it needs is built", suites.build_integration):
+        return counts
 
     def run_others():
         for other in others:
@@ -76,7 +79,7 @@ def run_beside(name, function, others):
     thread = threading.Thread(target=run_others)
     with processors:
         thread.start()
-        counts.append(run_part(name, function))
+        counts.append(run_part("integration", function))
     thread.join()
     for line in told:
         say(line)
@@ -95,7 +98,7 @@ def run_parts(names):
         beside = [name for name in names if name in BESIDE_INTEGRATION]
     for name in names:
         if name == "integration":
-            yield from run_beside(name, functions[name], beside)
+            yield from run_integration(functions[name], beside)
         elif name not in beside:
             yield run_part(name, functions[name])
 
@@ -112,7 +115,7 @@ def main(arguments):
     wanted = set(arguments) or set(PARTS) - LONG
     # What belongs to them, but can run beside VMs.
     if "lint" in wanted:
-        wanted.add("clang")
+        wanted.add("compilers")
     if "integration" in wanted:
         wanted.add("cli")
 
