@@ -252,6 +252,11 @@ bool worker_kill(const struct loop *loop, const struct worker_entry *entry)
 	const struct server_config *config = loop->config;
 	const uint64_t one = 1;
 
+	/* The table is not trusted, and 0, 1 and less are more than a worker. */
+	if (!entry->thread && entry->pid <= 1) {
+		errno = ESRCH;
+		return false;
+	}
 	if (!entry->thread)
 		return kill(entry->pid, SIGKILL) == 0;
 	(void)!write(entry->stop_fd, &one, sizeof(one));
