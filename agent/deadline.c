@@ -84,7 +84,7 @@ void deadlines_move_here(struct deadlines *deadlines)
 void deadlines_finish(struct deadlines *deadlines)
 {
 	if (deadlines->slot)
-		deadlines->slot->pid = 0;
+		watch_release(deadlines->slot);
 	deadlines->slot = NULL;
 }
 

@@ -187,17 +187,17 @@ static bool is_refused(struct program *program)
  */
 static int64_t make_fork(uint32_t number, const uint64_t args[6], struct watch_slot *slot)
 {
-	static uint32_t nobody;
+	static struct arch_parking nobody;
 	const struct timespec limit = { .tv_sec = 1 };
-	uint32_t *parked = slot ? &slot->parked : &nobody;
+	struct arch_parking *parking = slot ? &slot->parking : &nobody;
 	uint64_t flags, stack;
 	bool shares = clone_flags(number, args, &flags, &stack) && (flags & CLONE_FILES);
 	int64_t result;
 
-	*parked = 0;
-	result = arch_fork(number, args, (uintptr_t)parked | (shares ? 0 : PARK_OWN_FILES));
+	parking->parked = 0;
+	result = arch_fork(number, args, (uintptr_t)parking | (shares ? 0 : PARK_OWN_FILES));
 	if (slot && result > 0)
-		syscall(SYS_futex, parked, FUTEX_WAIT, 0, &limit, NULL, 0);
+		syscall(SYS_futex, &parking->parked, FUTEX_WAIT, 0, &limit, NULL, 0);
 	return result;
 }
 

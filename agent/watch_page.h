@@ -20,10 +20,16 @@
 #ifndef AGENT_WATCH_PAGE_H
 #define AGENT_WATCH_PAGE_H
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "agent/arch.h"
 
 /* Sent to a thread whose call has passed its deadline: one that nothing else is known to use. */
 #define DEADLINE_SIGNAL  60
@@ -59,8 +65,8 @@ struct watch_slot {
 	/* The request that the thread serves, and which of its calls this is. */
 	_Atomic uint32_t request;
 	_Atomic uint32_t call;
-	/* 1: the last child of a raw fork has parked (arch.h). */
-	uint32_t parked;
+	/* Of the thread's raw forks. */
+	struct arch_parking parking;
 };
 
 #define WATCH_SLOTS 512u
@@ -75,6 +81,15 @@ struct watch_page {
 	 * call has returned. Apart, since what is never touched takes no memory. */
 	struct watch_diagnosis diagnoses[WATCH_SLOTS];
 };
+
+/* The thread is gone, or makes no more calls; the children of its raw forks end. */
+static inline void watch_release(struct watch_slot *slot)
+{
+	slot->state = 0;
+	slot->parking.life++;
+	syscall(SYS_futex, &slot->parking.life, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	slot->pid = 0;
+}
 
 /* Has the timer fire at this time, if it would not have before. */
 static inline void watch_arm(struct watch_page *page, int timer_fd, uint64_t at)

@@ -50,10 +50,8 @@ void watchdog_forget(struct watchdog *watchdog, pid_t process)
 	for (uint32_t i = 0; i < slots_used(watchdog); i++) {
 		struct watch_slot *slot = &watchdog->page->slots[i];
 
-		if (slot->pid != process)
-			continue;
-		slot->state = 0;
-		slot->pid = 0;
+		if (slot->pid == process)
+			watch_release(slot);
 	}
 }
 

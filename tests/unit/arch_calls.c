@@ -69,13 +69,14 @@ static void results(void)
 static void forks(void)
 {
 	const struct timespec limit = { .tv_sec = 20 };
-	uint32_t *parked = mmap(NULL, sizeof(*parked), PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int64_t pid = arch_fork(SYS_clone, ARGS(SIGCHLD), (uintptr_t)parked | PARK_OWN_FILES);
+	struct arch_parking *parking = mmap(NULL, sizeof(*parking), PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile uint32_t *parked = &parking->parked;
+	int64_t pid = arch_fork(SYS_clone, ARGS(SIGCHLD), (uintptr_t)parking | PARK_OWN_FILES);
 	int status = 0;
 
 	check(pid > 0, "fork returns once", pid);
-	while (*(volatile uint32_t *)parked == 0 &&
+	while (*parked == 0 &&
 	       (syscall(SYS_futex, parked, FUTEX_WAIT, 0, &limit, NULL, 0) == 0 || errno == EINTR))
 		;
 	check(*parked == 1, "its child says that it has parked", *parked);
@@ -83,9 +84,17 @@ static void forks(void)
 	kill((pid_t)pid, SIGKILL);
 	check(waitpid((pid_t)pid, &status, 0) == pid && WIFSIGNALED(status), "and can be killed",
 	      status);
-	check(arch_fork(SYS_clone, ARGS((uint64_t)-1), (uintptr_t)parked) < 0, "a clone that fails",
-	      0);
-	munmap(parked, sizeof(*parked));
+
+	pid = arch_fork(SYS_clone, ARGS(SIGCHLD), (uintptr_t)parking | PARK_OWN_FILES);
+	syscall(SYS_futex, &parking->life, FUTEX_WAKE, 1, NULL, NULL, 0);
+	check(waitpid((pid_t)pid, &status, WNOHANG) == 0, "waking it is not enough", status);
+	parking->life++;
+	syscall(SYS_futex, &parking->life, FUTEX_WAKE, 1, NULL, NULL, 0);
+	check(waitpid((pid_t)pid, &status, 0) == pid && WIFEXITED(status),
+	      "it ends when its time is over", status);
+	check(arch_fork(SYS_clone, ARGS((uint64_t)-1), (uintptr_t)parking) < 0,
+	      "a clone that fails", 0);
+	munmap(parking, sizeof(*parking));
 }
 
 static void signal_in_50_ms(void)

@@ -32,7 +32,7 @@
 #define DEADLINE_MS 100
 
 /* Of a server. */
-#define ENDS        8
+#define ENDS        10
 #define DEADLINE_NS UINT64_C(100000000)
 
 enum blocker {
@@ -286,6 +286,13 @@ START_TEST(test_server_is_lost)
 		PROVIUM_CALL(program, SYS_kill,
 			     provium_result_of(provium_program_call(program, SYS_fork, NULL, 0)),
 			     VALUE(SIGSTOP));
+		PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
+		expect_restart(" call 2 (exit_group)", "it exited with status 3");
+		break;
+	case 8:
+		/* Nor one that shares its fds, and that the server has lost the right to kill. */
+		PROVIUM_CALL(program, SYS_clone, VALUE(CLONE_FILES | SIGCHLD));
+		PROVIUM_CALL(program, SYS_setuid, VALUE(65534));
 		PROVIUM_CALL(program, SYS_exit_group, VALUE(3));
 		expect_restart(" call 2 (exit_group)", "it exited with status 3");
 		break;
