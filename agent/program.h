@@ -29,12 +29,9 @@ struct program_buffer {
 	/* Of its first byte. */
 	uint8_t *address;
 	uint32_t size;
-	/* All its pages and the guard beside them; NULL: not mapped. */
-	void *map;
-	size_t map_size;
-	/* Where its pages lie in the map. */
-	size_t pages;
+	uint8_t *pages;
 	size_t pages_size;
+	bool unmapped;
 	/* With report_changes: its content before the first call. */
 	uint8_t *before;
 };
@@ -77,6 +74,9 @@ struct program_events {
 struct program {
 	const Provium__V1__Syscall *request;
 	struct program_buffer *buffers;
+	/* All their pages; NULL: there are none. */
+	uint8_t *map;
+	size_t map_size;
 	/* Of the calls that were made. */
 	int64_t *results;
 	uint64_t *durations;

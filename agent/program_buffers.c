@@ -1,10 +1,10 @@
 /*
- * Each buffer has a mapping of its own, so that what is beside it is not mapped, and what becomes
- * of it (a test may unmap it, too) is its own matter.
+ * Each buffer has pages of its own between guards, which cannot be accessed. All lie in one
+ * mapping: to map and to unmap is what costs most, several times as much as a short call.
  *
- *	PLACE_END, PLACE_READONLY      [ pages            content][guard]
- *	PLACE_START                    [guard][content            pages ]
- *	PLACE_STRADDLE                 [ page    cont][ent       page   ]
+ *	PLACE_END, PLACE_READONLY      [guard][ pages            content][guard]
+ *	PLACE_START                    [guard][content            pages ][guard]
+ *	PLACE_STRADDLE                 [guard][ page    cont][ent  page ][guard]
  *	PLACE_UNMAPPED                 nothing at all, as long as no call maps something there
  */
 #include "agent/program.h"
@@ -53,51 +53,61 @@ static size_t round_up(size_t size, size_t page)
 	return (size + page - 1) / page * page;
 }
 
-static bool map(struct program_buffer *buffer, const Provium__V1__Buffer *asked)
+/* Where its content lies in its pages, whose size is set. */
+static size_t lay_out(struct program_buffer *buffer, const Provium__V1__Buffer *asked, size_t page)
 {
-	size_t page = getauxval(AT_PAGESZ);
-	size_t half, offset, size;
+	size_t half;
 
 	buffer->size = asked->has_size ? asked->size : (uint32_t)asked->input.len;
-	half = buffer->size / 2;
-	size = round_up(buffer->size, page);
-	if (asked->placement == PLACE(STRADDLE))
-		size += page;
 	/* An empty one has an address, too. */
-	buffer->pages_size = MAX(size, page);
-	buffer->map_size = buffer->pages_size + page;
-	buffer->map = mmap(NULL, buffer->map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (buffer->map == MAP_FAILED) {
-		buffer->map = NULL;
-		return false;
-	}
+	buffer->pages_size = MAX(round_up(buffer->size, page), page);
 	switch (asked->placement) {
 	case PLACE(START):
-		buffer->pages = page;
-		offset = page;
-		break;
+		return 0;
 	case PLACE(STRADDLE):
 		/* Its middle is on a border. */
-		offset = round_up(half, page) - half;
-		break;
+		half = buffer->size / 2;
+		buffer->pages_size = round_up(buffer->size, page) + page;
+		return round_up(half, page) - half;
 	default:
-		offset = buffer->pages_size - buffer->size;
-		break;
+		return buffer->pages_size - buffer->size;
 	}
-	buffer->address = (uint8_t *)buffer->map + offset;
-	return true;
 }
 
-static uint8_t *pages_of(const struct program_buffer *buffer)
+/* Every buffer has its address, and none can be accessed. */
+static bool map(struct program *program)
 {
-	return (uint8_t *)buffer->map + buffer->pages;
+	const Provium__V1__Syscall *request = program->request;
+	size_t page = getauxval(AT_PAGESZ), size = page;
+	void *start;
+
+	if (request->n_buffers == 0)
+		return true;
+	for (unsigned int i = 0; i < request->n_buffers; i++) {
+		lay_out(&program->buffers[i], request->buffers[i], page);
+		size += program->buffers[i].pages_size + page;
+	}
+	start = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (start == MAP_FAILED)
+		return false;
+	program->map = start;
+	program->map_size = size;
+	size = page;
+	for (unsigned int i = 0; i < request->n_buffers; i++) {
+		struct program_buffer *buffer = &program->buffers[i];
+
+		buffer->pages = program->map + size;
+		buffer->address = buffer->pages + lay_out(buffer, request->buffers[i], page);
+		size += buffer->pages_size + page;
+	}
+	return true;
 }
 
 static bool prepare(struct program_buffer *buffer, const Provium__V1__Buffer *asked)
 {
 	if (asked->placement == PLACE(UNMAPPED))
 		return true;
-	if (mprotect(pages_of(buffer), buffer->pages_size, PROT_READ | PROT_WRITE) < 0)
+	if (mprotect(buffer->pages, buffer->pages_size, PROT_READ | PROT_WRITE) < 0)
 		return false;
 	fill(buffer, asked);
 	return true;
@@ -124,11 +134,10 @@ static bool complete(struct program *program, unsigned int index)
 	}
 	switch (asked->placement) {
 	case PLACE(READONLY):
-		return mprotect(pages_of(buffer), buffer->pages_size, PROT_READ) == 0;
+		return mprotect(buffer->pages, buffer->pages_size, PROT_READ) == 0;
 	case PLACE(UNMAPPED):
-		munmap(buffer->map, buffer->map_size);
-		buffer->map = NULL;
-		return true;
+		buffer->unmapped = munmap(buffer->pages, buffer->pages_size) == 0;
+		return buffer->unmapped;
 	default:
 		return true;
 	}
@@ -145,9 +154,10 @@ bool program_map(struct program *program, const Provium__V1__Syscall *request)
 	if (!program->results || !program->durations || !program->buffers)
 		return false;
 	program->failed = "mmap";
+	if (!map(program))
+		return false;
 	for (unsigned int i = 0; i < request->n_buffers; i++)
-		if (!map(&program->buffers[i], request->buffers[i]) ||
-		    !prepare(&program->buffers[i], request->buffers[i]))
+		if (!prepare(&program->buffers[i], request->buffers[i]))
 			return false;
 	for (unsigned int i = 0; i < request->n_buffers; i++)
 		if (!complete(program, i))
@@ -155,15 +165,28 @@ bool program_map(struct program *program, const Provium__V1__Syscall *request)
 	return true;
 }
 
+/* What the calls have mapped where PLACE_UNMAPPED left room stays. */
+static void unmap(const struct program *program)
+{
+	uint8_t *from = program->map;
+
+	for (unsigned int i = 0; i < program->request->n_buffers; i++) {
+		const struct program_buffer *buffer = &program->buffers[i];
+
+		if (!buffer->unmapped)
+			continue;
+		munmap(from, (size_t)(buffer->pages - from));
+		from = buffer->pages + buffer->pages_size;
+	}
+	munmap(from, (size_t)(program->map + program->map_size - from));
+}
+
 void program_finish(struct program *program)
 {
-	for (unsigned int i = 0; program->buffers && i < program->request->n_buffers; i++) {
-		struct program_buffer *buffer = &program->buffers[i];
-
-		if (buffer->map)
-			munmap(buffer->map, buffer->map_size);
-		free(buffer->before);
-	}
+	if (program->map)
+		unmap(program);
+	for (unsigned int i = 0; program->buffers && i < program->request->n_buffers; i++)
+		free(program->buffers[i].before);
 	free(program->buffers);
 	free(program->results);
 	free(program->durations);
