@@ -59,6 +59,10 @@ struct provium_vm {
 	uint64_t silent_since;
 	/* The reason in QEMU's event SHUTDOWN; "" before it. */
 	char shutdown_reason[32];
+	/* QEMU has stopped it on its own, and cannot run it on. */
+	bool stopped;
+	/* Of a disk whose file could not be read or written; "": it was something else. */
+	char disk_failure[64];
 	/* By provium_vm_kill. */
 	bool killed;
 	/* The guest or QEMU is gone for good, and gone_error says why. */

@@ -40,7 +40,19 @@ static void on_event(void *user, const char *name, const json_t *data)
 		reason = json_string_value(json_object_get(data, "reason"));
 		snprintf(vm->shutdown_reason, sizeof(vm->shutdown_reason), "%s",
 			 reason ? reason : "");
+	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
+		/* It is told to the guest, or is followed by STOP. */
+		reason = json_string_value(json_object_get(data, "reason"));
+		snprintf(vm->disk_failure, sizeof(vm->disk_failure), "%s", reason ? reason : "");
+	} else if (strcmp(name, "STOP") == 0) {
+		vm->stopped = true;
 	}
+}
+
+/* By QEMU: not what follows where it was told to stay when the guest has ended. */
+static bool is_stopped(const struct provium_vm *vm)
+{
+	return vm->stopped && !vm->guest_panicked && !vm->shutdown_reason[0];
 }
 
 /* The firmware's escape sequences do not count. */
@@ -67,6 +79,18 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 	}
 	if (vm->killed) {
 		snprintf(text, size, "the VM was ended by provium_vm_kill");
+		return;
+	}
+	if (is_stopped(vm) && vm->disk_failure[0]) {
+		snprintf(text, size, "QEMU has stopped the guest: the file of a disk: %s",
+			 vm->disk_failure);
+		return;
+	}
+	if (is_stopped(vm)) {
+		snprintf(text, size, "QEMU has stopped the guest, which it cannot run on%s",
+			 vm->accel == PROVIUM_ACCEL_KVM
+				 ? " (KVM has failed: TCG may do, where this happens again)"
+				 : "");
 		return;
 	}
 	if (findings->fatal[0] && vm->booting) {
@@ -233,7 +257,9 @@ static int look(struct provium_vm *vm)
 	/* QEMU gives up where its device is gone, and may be seen to end before that. */
 	if (vm_process_failed(&vm->qemu) && has_program)
 		has_ended(&vm->vsock_program, FOLLOW_MS);
-	if (ended || findings.panic_over || (findings.fatal[0] && vm->booting))
+	if (is_stopped(vm))
+		vm_watch_drain(&vm->watch, VM_SOURCE_QEMU, FOLLOW_MS);
+	if (ended || is_stopped(vm) || findings.panic_over || (findings.fatal[0] && vm->booting))
 		set_gone(vm);
 	return news;
 }
