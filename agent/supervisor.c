@@ -31,6 +31,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,9 @@
 
 /* Between the closing of a process's fds and its end, in one that exits in the usual way. */
 #define EXIT_GRACE_MS    200
+
+/* Of fds that are not there, until there are no more. */
+#define FD_GAP_MAX       512
 
 /* What SIGKILL may take before we go on without: a process in state D does not die. */
 #define KILL_GRACE_MS    1000
@@ -231,12 +235,35 @@ static bool await_exit(const struct supervisor *supervisor, int timeout_ms)
 	return poll(&exited, 1, timeout_ms) > 0;
 }
 
+/*
+ * A process that sleeps where no signal reaches it keeps its connections as long, and hosts would
+ * wait for replies that do not come. Its sockets are ended from here.
+ */
+static void shut_connections(pid_t process)
+{
+	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+	struct sockaddr_storage peer;
+	unsigned int absent = 0;
+
+	for (int fd = OWN_FD_MIN; absent < FD_GAP_MAX; fd++) {
+		cleanup_close int ours = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+		socklen_t size = sizeof(peer);
+
+		absent = ours < 0 ? absent + 1 : 0;
+		/* Not the listener. */
+		if (ours >= 0 && getpeername(ours, (struct sockaddr *)&peer, &size) == 0)
+			shutdown(ours, SHUT_RDWR);
+	}
+}
+
 /* It is of no use any more; reason says why. */
 static void kill_server(struct supervisor *supervisor)
 {
 	kill(supervisor->server, SIGKILL);
-	if (!await_exit(supervisor, KILL_GRACE_MS))
+	if (!await_exit(supervisor, KILL_GRACE_MS)) {
 		log_error("server %d does not die", (int)supervisor->server);
+		shut_connections(supervisor->server);
+	}
 	forget_server(supervisor);
 	reap_children(supervisor);
 }
@@ -286,6 +313,7 @@ static void on_stuck(void *user, pid_t process, uint64_t worker, bool ended, con
 		worker_note(entry, reason);
 		if (!entry->thread) {
 			kill(process, SIGKILL);
+			shut_connections(process);
 		} else if (ended) {
 			worker_end(entry, CLD_EXITED, 0, reason);
 			tell_server(supervisor);

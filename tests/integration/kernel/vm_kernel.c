@@ -20,6 +20,7 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "tests/integration/vm/machine.h"
+#include "tests/integration/vm/panic_watch.h"
 #include "tests/kmod/provium_test.h"
 #include "tests/unit/unit.h"
 
@@ -36,6 +37,7 @@ static const char *helper;
 static const char *reports;
 static const char *module;
 static struct provium_vm *vm;
+static struct panic_watch watch;
 static char address[160];
 
 static struct provium_connection *connection;
@@ -453,24 +455,59 @@ START_TEST(follows_the_log)
 }
 END_TEST
 
-/*
- * The server's thread sleeps where no signal reaches it, and keeps its connections open as long:
- * that it does not answer is all that they tell. Another server takes over for new ones.
- */
-START_TEST(survives_an_uninterruptible_call)
+/* A call that sleeps where no signal reaches it: the connection ends, and says why. */
+static void run_uninterruptible(struct provium_connection *where)
 {
 	static const uint32_t for_ever;
 	int fd = call_open();
 	int call = call_ioctl(fd, PROVIUM_TEST_SLEEP, &for_ever, sizeof(for_ever));
 
 	provium_program_deadline_of(program, call, 100);
-	ck_assert_int_eq(provium_program_run(connection, program, 5000, &error), -1);
-	ck_assert_msg(error.code == PROVIUM_TIMED_OUT || error.code == PROVIUM_DISCONNECTED, "%s",
-		      error.message);
+	ck_assert_int_eq(provium_program_run(where, program, TIMEOUT, &error), -1);
+	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%s", error.message);
+}
+
+/* Another server takes over, though the thread goes on to sleep. */
+START_TEST(survives_an_uninterruptible_call)
+{
+	run_uninterruptible(connection);
+	ck_assert_msg(strstr(error.message, "call 1 of request 1 did not end at its deadline"),
+		      "%s", error.message);
 	finish();
 	start();
 	ck_assert_uint_gt(provium_connection_agent(connection)->restarts, 0);
 	machine_expect(connection, "/test wake && echo woken", "woken\n");
+}
+END_TEST
+
+static void note_stuck(void *user, const struct provium_worker *worker, const char *stuck)
+{
+	struct provium_worker_end *end = user;
+
+	end->number = worker->number;
+	ck_assert_msg(strstr(stuck, "call 1 of request 1 did not end at its deadline"), "%s",
+		      stuck);
+}
+
+/* In a worker: the main agent goes on, and says which it is. */
+START_TEST(tells_of_an_uninterruptible_worker)
+{
+	struct provium_connection *asleep;
+	struct provium_worker_end end = { 0 };
+	struct provium_worker worker;
+
+	OK(provium_worker_spawn(connection, NULL, TIMEOUT, &worker, &error));
+	OK(provium_worker_connect(connection, &worker, TIMEOUT, &asleep, &error));
+	run_uninterruptible(asleep);
+	provium_connection_free(asleep);
+	OK(provium_worker_list(connection, note_stuck, &end, TIMEOUT, &error));
+	ck_assert_uint_eq(end.number, worker.number);
+	ck_assert_int_eq(provium_worker_next_end(connection, 0, &end, &error), -1);
+	machine_expect(connection, "/test wake && echo woken", "woken\n");
+	OK(provium_worker_next_end(connection, TIMEOUT, &end, &error));
+	ck_assert_uint_eq(end.number, worker.number);
+	ck_assert_int_eq(end.signal, SIGKILL);
+	ck_assert_msg(strstr(end.reason, "did not end at its deadline"), "%s", end.reason);
 }
 END_TEST
 
@@ -539,7 +576,9 @@ static void boot_for_panic(void)
 	options = machine_options();
 	options.files = files;
 	options.n_files = ARRAY_SIZE(files);
+	panic_watch_open(&watch, &options);
 	vm = machine_boot(&options);
+	panic_watch_start(&watch);
 	connection = provium_vm_connection(vm);
 	machine_expect(connection, "insmod /module.ko", "");
 }
@@ -548,11 +587,13 @@ static void expect_panic(const char *shell, const char *reason, const char *repo
 {
 	const struct provium_exec_options options = { .shell = shell };
 	struct provium_exec_result result;
+	uint64_t told;
 	char text[128];
 
 	ck_assert_int_eq(
 		provium_exec_run(connection, &options, 0, TIMEOUT, &result, NULL, NULL, &error),
 		-1);
+	told = machine_now_ms();
 	ck_assert_msg(error.code == PROVIUM_VM_GONE, "%s", error.message);
 	snprintf(text, sizeof(text), "(exec: %s) ran: the guest's kernel panicked: %s\n", shell,
 		 reason);
@@ -561,6 +602,9 @@ static void expect_panic(const char *shell, const char *reason, const char *repo
 	ck_assert_msg(strstr(error.message, "Call Trace:"), "%s", error.message);
 	ck_assert(provium_vm_panicked(vm));
 	provium_vm_free(vm);
+	panic_watch_finish(&watch);
+	printf("# told %llu ms after the panic\n", (unsigned long long)(told - watch.panicked));
+	ck_assert_uint_lt(told - watch.panicked, PANIC_TOLD_MS);
 	machine_finish();
 }
 
@@ -607,6 +651,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, takes_reports_of_other_kernels);
 	tcase_add_test(tcase, follows_the_log);
 	tcase_add_test(tcase, survives_an_uninterruptible_call);
+	tcase_add_test(tcase, tells_of_an_uninterruptible_worker);
 	tcase_add_test(tcase, tells_an_oops_of_a_command);
 	tcase_add_test(tcase, tells_a_protection_fault_of_a_command);
 	tcase_add_test(tcase, tells_a_bug_of_a_call);

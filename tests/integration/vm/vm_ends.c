@@ -15,6 +15,7 @@
 
 #include "common/util.h"
 #include "tests/integration/vm/machine.h"
+#include "tests/integration/vm/panic_watch.h"
 #include "tests/unit/unit.h"
 
 /* What the issue asks for, and what the end of QEMU itself takes under load. */
@@ -268,56 +269,21 @@ START_TEST(test_panic)
 }
 END_TEST
 
-/* Looks at what comes out of the console, which is a FIFO, for when the panic was printed. */
-struct console_reader {
-	int fd;
-	/* When each was seen: the panic's first line, and its last. */
-	uint64_t panicked;
-	uint64_t over;
-};
-
-static void *read_console(void *arg)
-{
-	struct console_reader *reader = arg;
-	char text[1 << 17];
-	size_t size = 0;
-	ssize_t count;
-
-	while (size < sizeof(text) - 1 &&
-	       (count = read(reader->fd, text + size, sizeof(text) - 1 - size)) > 0) {
-		size += (size_t)count;
-		text[size] = '\0';
-		if (!reader->panicked && strstr(text, "Kernel panic - not syncing"))
-			reader->panicked = machine_now_ms();
-		if (!reader->over && strstr(text, "---[ end Kernel panic"))
-			reader->over = machine_now_ms();
-	}
-	return NULL;
-}
-
 /*
  * With panic=0 QEMU does not end: what the kernel prints tells it, to the last line.
  */
 START_TEST(test_panic_stays)
 {
 	struct provium_vm_options options = machine_options();
-	struct console_reader reader = { 0 };
+	struct panic_watch watch;
 	struct provium_error error;
 	struct provium_vm *vm;
-	pthread_t thread;
 	uint64_t noticed;
-	char path[128];
 
-	snprintf(path, sizeof(path), "%s/console", machine_directory);
-	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	reader.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ck_assert_int_ge(reader.fd, 0);
+	panic_watch_open(&watch, &options);
 	options.append = "panic=0";
-	options.console = path;
 	vm = machine_boot(&options);
-	/* Its writer is there now: reading waits for it from here on. */
-	ck_assert_int_eq(fcntl(reader.fd, F_SETFL, 0), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, read_console, &reader), 0);
+	panic_watch_start(&watch);
 	wait_gone(provium_vm_connection(vm),
 		  "echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 1000",
 		  "the guest's kernel panicked: sysrq triggered crash", &error);
@@ -325,14 +291,11 @@ START_TEST(test_panic_stays)
 	ck_assert_msg(strstr(error.message, "---[ end Kernel panic"), "%s", error.message);
 	ck_assert_int_gt(provium_vm_qemu_pid(vm), 0);
 	provium_vm_free(vm);
-	pthread_join(thread, NULL);
-	ck_assert_uint_gt(reader.panicked, 0);
+	panic_watch_finish(&watch);
 	printf("# told %llu ms after the panic, %llu after its last line\n",
-	       (unsigned long long)(noticed - reader.panicked),
-	       (unsigned long long)(noticed - reader.over));
-	ck_assert_uint_lt(noticed - reader.panicked, NOTICED_MS);
-	close(reader.fd);
-	unlink(path);
+	       (unsigned long long)(noticed - watch.panicked),
+	       (unsigned long long)(noticed - watch.over));
+	ck_assert_uint_lt(noticed - watch.panicked, PANIC_TOLD_MS);
 }
 END_TEST
 
