@@ -55,8 +55,8 @@ class Run(Guest):
             "sha256sum; kill -SEGV $$",
             "--file", f"/etc/given={small}", "--env", "A=a b", "--cwd", "/usr",
             "--append", "first=1", "--append", "second=2 -- for init", "--cpus", "2",
-            "--memory", "300M", "--disk", f"{disk},ro", "--module", "loop", "--console",
-            self.path("console"), data=data)
+            "--memory", "300M", "--disk", f"{disk},ro", "--module", "loop", "--fail-on-splat",
+            "--console", self.path("console"), data=data)
         lines = output.decode().splitlines()
         self.assertEqual(status, 128 + signal.SIGSEGV, error)
         self.assertEqual(lines[:3], ["of the host", "a b", "/usr"])
@@ -93,6 +93,16 @@ class Run(Guest):
             self.assertRegex(line, r"\A( *\d+\.\d s  .+|provium: .+\n|)\Z")
         self.assertTrue(any("waiting for the agent" in line for line in lines), lines)
 
+    def test_splat(self):
+        """Of a kernel that complains; tests/integration/kernel has real ones."""
+        status, output, error = self.run_shell(
+            "for line in '------------[ cut here ]------------' 'WARNING: CPU: 0 PID: 1 at here'"
+            " '---[ end trace 0000000000000000 ]---'; do echo \"<4>$line\" >/dev/kmsg; done;"
+            # A real one changes the taint mask, for which the agent waits a moment.
+            "sleep 0.2; echo out; exit 7", "--fail-on-splat")
+        self.assertEqual((status, output), (123, b"out\n"))
+        self.assertIn("WARNING: CPU: 0 PID: 1 at here\n", error)
+
     def test_reader_that_goes(self):
         child = self.start("run", "--", "yes")
         self.assertEqual(child.stdout.readline(), b"y\n")
@@ -124,6 +134,21 @@ class Run(Guest):
         child.send_signal(signal.SIGTERM)
         self.assertEqual(child.wait(timeout=60), -signal.SIGTERM)
         self.assert_holds(disk, "/second", 20000)
+
+    def test_disk_that_is_full(self):
+        """QEMU stops a guest whose disk's file cannot grow: nobody waits for it."""
+        small = self.path("small")
+        os.mkdir(small)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", small],
+                          check=False).returncode:
+            self.skipTest("cannot mount")
+        self.addCleanup(subprocess.run, ["umount", small], check=True)
+        disk = os.path.join(small, "disk")
+        with open(disk, "wb") as file:
+            file.truncate(16 << 20)
+        result = self.run_shell("dd if=/dev/zero of=/dev/vda bs=1M", "--disk", disk, "--module",
+                                "virtio_blk")
+        self.assert_fails(result, 125, "QEMU has stopped the guest", "No space left on device")
 
     def assert_holds(self, disk, name, lines):
         content = subprocess.run(["debugfs", "-R", f"cat {name}", disk], check=True,
@@ -204,12 +229,15 @@ class End(Guest):
         self.assert_nothing_left()
 
     def test_guest_that_panics(self):
-        # What was written at the moment of the panic may not have left the guest.
-        child = self.begin(command="echo begun; sleep 1; echo c >/proc/sysrq-trigger; sleep 1000")
-        _, error = child.communicate(timeout=60)
-        self.assertEqual(child.returncode, 125)
-        self.assertIn("panic", error.decode())
-        self.assert_nothing_left()
+        for options, status in ([], 125), (["--fail-on-splat"], 123):
+            with self.subTest(options):
+                # What was written at the moment of the panic may not have left the guest.
+                child = self.begin(*options, command="echo begun; sleep 1;"
+                                   "echo c >/proc/sysrq-trigger; sleep 1000")
+                _, error = child.communicate(timeout=60)
+                self.assertEqual(child.returncode, status)
+                self.assertIn("the guest's kernel panicked: sysrq triggered crash", error.decode())
+                self.assert_nothing_left()
 
 
 class BadInput(Guest):
