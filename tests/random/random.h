@@ -8,7 +8,9 @@
  *	shapes.c     the buffers that they take
  *	random.c     puts programs together
  *	describe.c   a program in words
- *	campaign.c   runs many in a guest, and counts
+ *	crew.c       runs them in workers, side by side
+ *	tally.c      counts what becomes of them
+ *	campaign.c   runs many in a guest
  *
  * A program depends on architecture, seed and number alone, so that one of a million can be made
  * again. It may do to its own process whatever it likes: exit, kill itself, close all, drop
