@@ -28,12 +28,12 @@ static void *watch_first(void *argument)
 
 static int start(void *(*run)(void *argument), void *argument)
 {
+	pthread_attr_t attributes;
 	pthread_t thread;
-	int error = pthread_create(&thread, NULL, run, argument);
 
-	if (error == 0)
-		pthread_detach(thread);
-	return error;
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	return pthread_create(&thread, &attributes, run, argument);
 }
 
 static int watch(void)
