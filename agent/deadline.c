@@ -108,6 +108,14 @@ void deadline_begin(struct deadlines *deadlines, uint32_t request, uint32_t call
 		watch_arm(deadlines->page, deadlines->timer_fd, deadline_ns);
 }
 
+void deadline_look(struct deadlines *deadlines, uint64_t at_ns)
+{
+	if (!deadlines->slot)
+		return;
+	deadlines->slot->look_ns = at_ns;
+	watch_arm(deadlines->page, deadlines->timer_fd, at_ns);
+}
+
 bool deadline_stopped(const struct deadlines *deadlines)
 {
 	return deadlines->slot && deadlines->slot->stop;

@@ -35,6 +35,9 @@ void deadlines_finish(struct deadlines *deadlines);
 void deadline_begin(struct deadlines *deadlines, uint32_t request, uint32_t call,
 		    uint64_t deadline_ns);
 
+/* A call comes that may end the thread, at once or in what it calls next: this is when to look. */
+void deadline_look(struct deadlines *deadlines, uint64_t at_ns);
+
 /* Whether the call's time is up, or that of all that would follow. */
 bool deadline_passed(const struct deadlines *deadlines);
 

@@ -19,10 +19,12 @@
 #include "common/util.h"
 #include "proto/limits.h"
 
-#define KIND(name)   PROVIUM__V1__REFERENCE_KIND__REFERENCE_##name
+#define KIND(name)    PROVIUM__V1__REFERENCE_KIND__REFERENCE_##name
 
-/* Milliseconds until it is looked whether a thread that was to end has. */
-#define EXIT_LOOK_MS 50
+#define MS            UINT64_C(1000000)
+
+/* Milliseconds until it is looked whether a thread that may have ended has. */
+#define LOOK_AFTER_MS 50
 
 /* Where the columns have been read up to. */
 struct cursor {
@@ -219,17 +221,23 @@ static const Provium__V1__CallOption *option_of(const struct program *program,
 
 /* CLOCK_MONOTONIC when a call's time is up that is made now. */
 static uint64_t deadline_of(const struct program *program, const Provium__V1__CallOption *option,
-			    uint32_t number)
+			    uint64_t now)
 {
 	uint32_t ms = program->request->has_deadline_ms ? program->request->deadline_ms
 							: PROVIUM_DEADLINE_MS;
 
 	if (option && option->has_deadline_ms)
 		ms = option->deadline_ms;
-	/* That ends a thread, of which nobody may hear: somebody has to look. */
-	if (number == SYS_exit)
-		ms = EXIT_LOOK_MS;
-	return ms ? program->now_ns + program->ahead_ns + ms * UINT64_C(1000000) : WATCH_NEVER;
+	return ms ? now + ms * MS : WATCH_NEVER;
+}
+
+/*
+ * Whether it may end the thread and nothing else, of which nobody would hear: exit, and a filter
+ * that kills it in whatever it calls next (seccomp(2), SECCOMP_RET_KILL_THREAD).
+ */
+static bool ends_thread(uint32_t number)
+{
+	return number == SYS_exit || number == SYS_seccomp || number == SYS_prctl;
 }
 
 /* Without memory only that it was interrupted is lost, not that it failed. */
@@ -288,7 +296,7 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 	bool stop = option && option->has_stop_on_error ? option->stop_on_error
 							: program->request->stop_on_error;
 	bool fork = is_fork(number);
-	uint64_t args[6], start;
+	uint64_t args[6], start, now;
 	int64_t result = -EINTR;
 	bool passed;
 
@@ -299,7 +307,10 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 		return false;
 	if (program->trace)
 		tell(program, cursor->call);
-	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option, number));
+	now = program->now_ns + program->ahead_ns;
+	deadline_begin(deadlines, id, cursor->call, deadline_of(program, option, now));
+	if (ends_thread(number))
+		deadline_look(deadlines, now + LOOK_AFTER_MS * MS);
 	start = raw_ns();
 	while (repeat-- > 0 && !deadline_passed(deadlines)) {
 		result = fork ? make_fork(number, args, deadlines->slot) : arch_call(number, args);

@@ -318,7 +318,7 @@ static void on_stuck(void *user, pid_t process, uint64_t worker, bool ended, con
 			worker_end(entry, CLD_EXITED, 0, reason);
 			tell_server(supervisor);
 		}
-	} else if (process == supervisor->server) {
+	} else if (worker == 0 && process == supervisor->server) {
 		snprintf(supervisor->reason, sizeof(supervisor->reason), "%s", reason);
 		kill_server(supervisor);
 	}

@@ -60,6 +60,8 @@ struct watch_slot {
 	_Atomic uint64_t signalled;
 	/* CLOCK_MONOTONIC nanoseconds; WATCH_NEVER: it has all the time. */
 	_Atomic uint64_t deadline_ns;
+	/* When it is to be looked whether the thread is still there; 0: its calls do not end it. */
+	_Atomic uint64_t look_ns;
 	/* The thread is to make no more calls. */
 	_Atomic uint32_t stop;
 	/* The request that the thread serves, and which of its calls this is. */
@@ -86,6 +88,7 @@ struct watch_page {
 static inline void watch_release(struct watch_slot *slot)
 {
 	slot->state = 0;
+	slot->look_ns = 0;
 	slot->parking.life++;
 	syscall(SYS_futex, &slot->parking.life, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	slot->pid = 0;

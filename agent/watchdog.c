@@ -112,7 +112,7 @@ static bool send_signal(struct watch_slot *slot, uint64_t state)
 static void give_up(struct watchdog *watchdog, uint32_t index, bool ended, watchdog_stuck_fn stuck,
 		    void *user)
 {
-	const struct watch_slot *slot = &watchdog->page->slots[index];
+	struct watch_slot *slot = &watchdog->page->slots[index];
 	const struct watch_diagnosis *diagnosis = diagnose(watchdog, index);
 	char reason[192];
 
@@ -127,6 +127,25 @@ static void give_up(struct watchdog *watchdog, uint32_t index, bool ended, watch
 	*strchrnul(reason, '\n') = '\0';
 	watchdog->claimed[index].given_up = true;
 	stuck(user, slot->pid, slot->worker, ended, reason);
+	if (ended)
+		watch_release(slot);
+}
+
+/* When to look again whether the thread is there, or WATCH_NEVER. */
+static uint64_t look_for_thread(struct watchdog *watchdog, uint32_t index, watchdog_stuck_fn stuck,
+				void *user)
+{
+	struct watch_slot *slot = &watchdog->page->slots[index];
+	uint64_t at = slot->look_ns;
+
+	if (at == 0 || !is_child(slot->pid))
+		return WATCH_NEVER;
+	if (monotonic_ns() < at)
+		return at;
+	slot->look_ns = 0;
+	if (syscall(SYS_tgkill, slot->pid, slot->tid, 0) < 0 && errno == ESRCH)
+		give_up(watchdog, index, true, stuck, user);
+	return WATCH_NEVER;
 }
 
 /* When to look again, or WATCH_NEVER. */
@@ -171,7 +190,9 @@ void watchdog_look(struct watchdog *watchdog, watchdog_stuck_fn stuck, void *use
 		return;
 	/* A call that begins from here on arms the timer itself. */
 	watchdog->page->armed_ns = WATCH_NEVER;
-	for (uint32_t i = 0; i < slots_used(watchdog); i++)
+	for (uint32_t i = 0; i < slots_used(watchdog); i++) {
+		next = MIN(next, look_for_thread(watchdog, i, stuck, user));
 		next = MIN(next, look_at_slot(watchdog, i, stuck, user));
+	}
 	watch_arm(watchdog->page, watchdog->timer_fd, next);
 }

@@ -1,10 +1,13 @@
 /* Workers, of an agent with a supervisor (lib_real.h) or in a guest (tests/integration/workers). */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -462,15 +465,36 @@ START_TEST(test_stuck_thread)
 }
 END_TEST
 
+/* The next call of the thread, whichever it is, is its last. */
+static void call_filter(struct provium_program *program)
+{
+	const struct sock_filter filter = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD);
+	const struct sock_fprog header = { .len = 1 };
+	int filters = provium_program_input(program, &filter, sizeof(filter));
+	int fprog = provium_program_input(program, &header, sizeof(header));
+
+	provium_program_pointer(program, fprog, offsetof(struct sock_fprog, filter), filters, 0);
+	PROVIUM_CALL(program, SYS_prctl, provium_value(PR_SET_NO_NEW_PRIVS), provium_value(1),
+		     provium_value(0), provium_value(0), provium_value(0));
+	PROVIUM_CALL(program, SYS_seccomp, provium_value(SECCOMP_SET_MODE_FILTER), provium_value(0),
+		     provium_address(fprog));
+}
+
 /* What ends a thread alone: the worker is over, and its connection; the server is well. */
 START_TEST(test_end_of_a_thread)
 {
-	int64_t result;
+	struct provium_program *program = provium_program_new();
 
 	spawn(PROVIUM_WORKER_THREAD);
-	ck_assert_int_eq(provium_syscall(to_worker, SYS_exit, ARGS(0), SOON, &result, &error), -1);
+	if (_i == 0)
+		PROVIUM_CALL(program, SYS_exit, provium_value(0));
+	else
+		call_filter(program);
+	ck_assert_int_eq(provium_program_run(to_worker, program, SOON, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
-	leave_worker();
+	provium_program_free(program);
+	ck_assert_ptr_nonnull(strstr(await_end(worker.number).reason, "its thread has ended"));
+	provium_connection_free(to_worker);
 	check_ok(provium_ping(connection, SOON, &error));
 	spawn(PROVIUM_WORKER_THREAD);
 	leave_worker();
@@ -530,7 +554,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_deadlines_side_by_side);
 	tcase_add_test(tcase, test_stuck);
 	tcase_add_test(tcase, test_stuck_thread);
-	tcase_add_test(tcase, test_end_of_a_thread);
+	tcase_add_loop_test(tcase, test_end_of_a_thread, 0, 2);
 	tcase_add_loop_test(tcase, test_limit, 0, each);
 	tcase_add_test(tcase, test_no_worker);
 	suite_add_tcase(suite, tcase);
