@@ -38,6 +38,7 @@
 
 #include "agent/fds.h"
 #include "agent/log.h"
+#include "agent/process_group.h"
 #include "agent/shared.h"
 #include "agent/watchdog.h"
 #include "common/cleanup.h"
@@ -100,6 +101,8 @@ static void run_server(struct supervisor *supervisor, int life_fd, int stop_fd)
 	/* A terminal's signals are for the supervisor. */
 	if (supervisor->stoppable)
 		setsid();
+	else
+		process_group_leave();
 	sigprocmask(SIG_SETMASK, &supervisor->original_mask, NULL);
 
 	config->life_fd = life_fd;

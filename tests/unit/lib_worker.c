@@ -330,6 +330,33 @@ START_TEST(test_crash)
 }
 END_TEST
 
+/*
+ * A process group that is orphaned while one of it is stopped gets SIGHUP from the kernel
+ * (setpgid(2)): the worker's is nobody else's.
+ */
+START_TEST(test_orphaned_group)
+{
+	struct provium_program *program = provium_program_new();
+	struct provium_worker_end end;
+
+	spawn(PROVIUM_WORKER_FORK);
+	PROVIUM_CALL(program, SYS_kill,
+		     provium_result_of(provium_program_call(program, SYS_fork, NULL, 0)),
+		     provium_value(SIGSTOP));
+	PROVIUM_CALL(program, SYS_poll, provium_value(0), provium_value(0), provium_value(100));
+	/* Else it would be killed with its parent. */
+	PROVIUM_CALL(program, SYS_setuid, provium_value(65534));
+	PROVIUM_CALL(program, SYS_setpgid, provium_value(0), provium_value(0));
+	PROVIUM_CALL(program, SYS_exit_group, provium_value(3));
+	ck_assert_int_eq(provium_program_run(to_worker, program, SOON, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_DISCONNECTED);
+	provium_program_free(program);
+	end = leave_worker();
+	ck_assert_int_eq(end.exit_code, 3);
+	check_ok(provium_ping(connection, SOON, &error));
+}
+END_TEST
+
 /* A fork worker lives on when the server dies, a thread worker does not. */
 START_TEST(test_death_of_the_server)
 {
@@ -549,6 +576,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tcase, test_kill_idle, 0, each);
 	tcase_add_loop_test(tcase, test_kill_in_a_call, 0, each);
 	tcase_add_loop_test(tcase, test_crash, 0, 2);
+	tcase_add_test(tcase, test_orphaned_group);
 	tcase_add_loop_test(tcase, test_death_of_the_server, 0, each);
 	tcase_add_loop_test(tcase, test_deadline, 0, each);
 	tcase_add_test(tcase, test_deadlines_side_by_side);

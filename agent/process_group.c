@@ -1,0 +1,20 @@
+#include "agent/process_group.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+void process_group_leave(void)
+{
+	/* A group is there as long as somebody is in it: this one makes it, and is dead or alive. */
+	pid_t leader = _Fork();
+
+	if (leader == 0) {
+		setpgid(0, 0);
+		_exit(0);
+	}
+	if (leader < 0)
+		return;
+	waitid(P_PID, (id_t)leader, &(siginfo_t){ 0 }, WEXITED | WNOWAIT | __WALL);
+	setpgid(0, leader);
+	waitpid(leader, NULL, __WALL);
+}
