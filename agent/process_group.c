@@ -5,7 +5,7 @@
 
 void process_group_leave(void)
 {
-	/* A group is there as long as somebody is in it: this one makes it, and is dead or alive. */
+	/* It makes the group, which is there as long as somebody is in it, dead or alive. */
 	pid_t leader = _Fork();
 
 	if (leader == 0) {

@@ -583,21 +583,13 @@ static void boot_for_panic(void)
 	machine_expect(connection, "insmod /module.ko", "");
 }
 
-static void expect_panic(const char *shell, const char *reason, const char *report)
+/* *error tells of it, and what ran. */
+static void check_panic(const char *what, const char *report)
 {
-	const struct provium_exec_options options = { .shell = shell };
-	struct provium_exec_result result;
-	uint64_t told;
-	char text[128];
+	uint64_t told = machine_now_ms();
 
-	ck_assert_int_eq(
-		provium_exec_run(connection, &options, 0, TIMEOUT, &result, NULL, NULL, &error),
-		-1);
-	told = machine_now_ms();
 	ck_assert_msg(error.code == PROVIUM_VM_GONE, "%s", error.message);
-	snprintf(text, sizeof(text), "(exec: %s) ran: the guest's kernel panicked: %s\n", shell,
-		 reason);
-	ck_assert_msg(strstr(error.message, text), "%s", error.message);
+	ck_assert_msg(strstr(error.message, what), "%s", error.message);
 	ck_assert_msg(strstr(error.message, report), "%s", error.message);
 	ck_assert_msg(strstr(error.message, "Call Trace:"), "%s", error.message);
 	ck_assert(provium_vm_panicked(vm));
@@ -608,21 +600,33 @@ static void expect_panic(const char *shell, const char *reason, const char *repo
 	machine_finish();
 }
 
+/* Of a traced program the very call. */
 START_TEST(tells_a_panic)
 {
 	boot_for_panic();
 	ck_assert(!provium_vm_panicked(vm));
-	expect_panic("/test splat 5", "provium-test: this panic was asked for",
-		     "Kernel panic - not syncing: provium-test: this panic was asked for");
+	program = provium_program_new();
+	call_splat(PROVIUM_TEST_PANIC, 0);
+	provium_program_trace(program);
+	ck_assert_int_eq(provium_program_run(connection, program, TIMEOUT, &error), -1);
+	check_panic("(system calls) ran call 1 (ioctl): the guest's kernel panicked: provium-test: "
+		    "this panic was asked for\n",
+		    "Kernel panic - not syncing: provium-test: this panic was asked for");
+	ck_assert_int_eq(provium_program_last_started(program), 1);
+	provium_program_free(program);
 }
 END_TEST
 
 START_TEST(tells_the_report_of_a_panic)
 {
+	const struct provium_exec_options options = { .shell = "/test splat 2" };
+
 	boot_for_panic();
 	machine_expect(connection, "echo 1 >/proc/sys/kernel/panic_on_oops", "");
-	expect_panic("/test splat 2", "Fatal exception",
-		     "BUG: kernel NULL pointer dereference, address: 0000000000000000");
+	ck_assert_int_eq(
+		provium_exec_run(connection, &options, 0, TIMEOUT, NULL, NULL, NULL, &error), -1);
+	check_panic("(exec: /test splat 2) ran: the guest's kernel panicked: Fatal exception\n",
+		    "BUG: kernel NULL pointer dereference, address: 0000000000000000");
 }
 END_TEST
 
