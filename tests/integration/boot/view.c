@@ -3,7 +3,9 @@
  * line is one fact; what a process can ask without any file is asked before the first file is
  * opened.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -54,6 +56,27 @@ static void say_identity(void)
 	    prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0), (unsigned int)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
 	say("timerslack %d thp %d\n", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0),
 	    prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+}
+
+/* Which there are; their numbers are random. */
+static void say_keyrings(void)
+{
+	static const struct {
+		const char *name;
+		int key;
+	} keyrings[] = {
+		{ "thread", KEY_SPEC_THREAD_KEYRING },
+		{ "process", KEY_SPEC_PROCESS_KEYRING },
+		{ "session", KEY_SPEC_SESSION_KEYRING },
+		{ "user", KEY_SPEC_USER_KEYRING },
+		{ "user session", KEY_SPEC_USER_SESSION_KEYRING },
+	};
+
+	for (size_t i = 0; i < sizeof(keyrings) / sizeof(keyrings[0]); i++)
+		say("%s keyring: %s\n", keyrings[i].name,
+		    syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, keyrings[i].key, 0) < 0
+			    ? strerror(errno)
+			    : "there");
 }
 
 static void say_limits(void)
@@ -124,17 +147,33 @@ static void say_link(const char *path)
 	say("%s -> %s\n", path, target);
 }
 
+/* proc_pid_stat(5): behind the name, which ends with the last parenthesis, the fifth is the tty. */
+static void say_terminal(void)
+{
+	FILE *file = fopen("/proc/self/stat", "re");
+	char line[1024] = "";
+	const char *at;
+	int tty = -1;
+
+	if (file && fgets(line, sizeof(line), file) && (at = strrchr(line, ')')))
+		sscanf(at, ") %*c %*d %*d %*d %d", &tty);
+	if (file)
+		fclose(file);
+	say("tty %d\n", tty);
+}
+
 static void say_proc(void)
 {
 	static const char *const keep[] = { "Umask",   "Cap",        "Sig",       "Shd",
 					    "Seccomp", "Threads",    "TracerPid", "NoNewPrivs",
 					    "NSpid",   "CoreDumping" };
-	static const char *const links[] = { "exe",    "cwd",    "root",   "ns/mnt", "ns/pid",
-					     "ns/net", "ns/uts", "ns/ipc", "ns/user" };
-	static const char *const files[] = { "cgroup",          "oom_score_adj",
-					     "oom_adj",         "comm",
-					     "timerslack_ns",   "loginuid",
-					     "coredump_filter", "mountinfo" };
+	static const char *const links[] = { "exe",     "cwd",     "root",     "ns/mnt",
+					     "ns/pid",  "ns/net",  "ns/uts",   "ns/ipc",
+					     "ns/user", "ns/time", "ns/cgroup" };
+	static const char *const files[] = { "cgroup",    "oom_score_adj", "oom_adj",
+					     "comm",      "timerslack_ns", "loginuid",
+					     "sessionid", "autogroup",     "coredump_filter",
+					     "mountinfo" };
 	char path[64];
 
 	mkdir("/proc", 0555);
@@ -149,6 +188,9 @@ static void say_proc(void)
 		snprintf(path, sizeof(path), "/proc/self/%s", files[i]);
 		say_file(path, NULL);
 	}
+	say_file("/proc/modules", NULL);
+	say_file("/proc/consoles", NULL);
+	say_terminal();
 }
 
 /* The port itself, as there may be no console; without the terminal's own line ends. */
@@ -186,6 +228,7 @@ int main(int argc, char **argv)
 	say("umask %o\n", mask);
 	say_fds();
 	say_identity();
+	say_keyrings();
 	say_limits();
 	say_signals();
 	say_proc();
