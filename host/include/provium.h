@@ -1032,15 +1032,16 @@ const char *provium_vm_console(const struct provium_vm *vm);
 char *provium_vm_console_tail(struct provium_vm *vm, unsigned int lines);
 
 /*
- * Has the agent power the guest off and waits until QEMU is gone. One that is still there a second
- * after the agent's acknowledgement (with sync five more, under TCG six times as long), or when the
- * timeout has passed, is told to quit, and five seconds later killed. Where the VM's own connection
- * has ended and the guest has not, a new one is made for it. Fails where the agent has not
- * acknowledged or QEMU had to be killed; it is gone all the same, unless the call was cancelled. A
- * guest that has powered itself off before is fine.
+ * Has the agent end the guest in this way and waits until QEMU is gone, as it is when the guest has
+ * powered off, rebooted or panicked. One that is still there a second after the agent's
+ * acknowledgement (with sync five more, under TCG six times as long), as it is when the guest has
+ * halted, or when the timeout has passed, is told to quit, and five seconds later killed. Where the
+ * VM's own connection has ended and the guest has not, a new one is made for it. Fails where the
+ * agent has not acknowledged or QEMU had to be killed; it is gone all the same, unless the call was
+ * cancelled. A guest that has powered itself off before is fine.
  */
-int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
-			struct provium_error *error);
+int provium_vm_shutdown(struct provium_vm *vm, enum provium_shutdown_mode mode, bool sync,
+			int timeout_ms, struct provium_error *error);
 
 /*
  * Ends QEMU at once. Another thread may do so while calls on the VM's connections wait: these fail

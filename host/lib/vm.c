@@ -183,8 +183,8 @@ static int quit(struct provium_vm *vm, struct provium_error *error)
  * The same over a connection of its own, where the VM's has ended and the guest has not: a system
  * call of a test may have ended the agent's server.
  */
-static int dial_and_shut_down(struct provium_vm *vm, bool sync, const struct deadline *deadline,
-			      struct provium_error *error)
+static int dial_and_shut_down(struct provium_vm *vm, enum provium_shutdown_mode mode, bool sync,
+			      const struct deadline *deadline, struct provium_error *error)
 {
 	struct deadline dialled = deadline_after(DIAL_MS * accel_factor(vm->accel));
 	struct provium_connection *connection;
@@ -194,32 +194,31 @@ static int dial_and_shut_down(struct provium_vm *vm, bool sync, const struct dea
 		dialled = *deadline;
 	if (provium_vm_connect(vm, 0, deadline_remaining_ms(&dialled), &connection, error) < 0)
 		return -1;
-	status = provium_shutdown(connection, PROVIUM_POWER_OFF, sync,
-				  deadline_remaining_ms(deadline), error);
+	status = provium_shutdown(connection, mode, sync, deadline_remaining_ms(deadline), error);
 	provium_connection_free(connection);
 	return status;
 }
 
-/* Has the agent acknowledge that it powers the guest off. 1: the guest had done so by itself. */
-static int power_off(struct provium_vm *vm, bool sync, const struct deadline *deadline,
-		     struct provium_error *error)
+/* Has the agent acknowledge that it ends the guest. 1: that had powered itself off. */
+static int shut_down(struct provium_vm *vm, enum provium_shutdown_mode mode, bool sync,
+		     const struct deadline *deadline, struct provium_error *error)
 {
 	struct provium_error failure;
 
-	if (provium_shutdown(vm->connection, PROVIUM_POWER_OFF, sync,
-			     deadline_remaining_ms(deadline), &failure) == 0)
+	if (provium_shutdown(vm->connection, mode, sync, deadline_remaining_ms(deadline),
+			     &failure) == 0)
 		return 0;
 	if (has_powered_off(vm))
 		return 1;
 	if (failure.code != PROVIUM_DISCONNECTED)
 		return error_copy(error, &failure);
-	if (dial_and_shut_down(vm, sync, deadline, error) == 0)
+	if (dial_and_shut_down(vm, mode, sync, deadline, error) == 0)
 		return 0;
 	return has_powered_off(vm) ? 1 : -1;
 }
 
-int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
-			struct provium_error *error)
+int provium_vm_shutdown(struct provium_vm *vm, enum provium_shutdown_mode mode, bool sync,
+			int timeout_ms, struct provium_error *error)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
 	int power_off_ms = (POWER_OFF_MS + (sync ? SYNC_MS : 0)) * accel_factor(vm->accel);
@@ -227,7 +226,7 @@ int provium_vm_shutdown(struct provium_vm *vm, bool sync, int timeout_ms,
 	int ended;
 
 	error_clear(error);
-	ended = power_off(vm, sync, &deadline, &failure);
+	ended = shut_down(vm, mode, sync, &deadline, &failure);
 	if (ended < 0) {
 		if (failure.code != PROVIUM_CANCELLED)
 			quit(vm, NULL);

@@ -132,7 +132,9 @@ static int stop(const struct guest_options *given, struct provium_vm *vm, int st
 	if (status < 0 && error->code == PROVIUM_CANCELLED)
 		interrupts_take(interrupts);
 	if ((status >= 0 || error->code != PROVIUM_VM_GONE) &&
-	    provium_vm_shutdown(vm, true, SHUTDOWN_TIMEOUT_MS, &stop_error) < 0 && status >= 0) {
+	    provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, SHUTDOWN_TIMEOUT_MS, &stop_error) <
+		    0 &&
+	    status >= 0) {
 		*error = stop_error;
 		status = -1;
 	}

@@ -166,7 +166,7 @@ START_TEST(attributes)
 	connection = provium_vm_connection(vm);
 	check_user();
 	check_groups();
-	CALL(provium_vm_shutdown(vm, false, TIMEOUT, &error));
+	CALL(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, TIMEOUT, &error));
 	provium_vm_free(vm);
 }
 END_TEST

@@ -41,7 +41,7 @@ static void boot(void)
 
 static void shut_down(void)
 {
-	CALL(provium_vm_shutdown(vm, false, TIMEOUT, &error));
+	CALL(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, TIMEOUT, &error));
 	provium_vm_free(vm);
 	machine_finish();
 }

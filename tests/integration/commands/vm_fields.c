@@ -97,7 +97,7 @@ START_TEST(each_field)
 	ck_assert_uint_eq(agent->restarts, 0);
 	ck_assert_int_eq(agent->pid, pid);
 	provium_connection_free(again);
-	CALL(provium_vm_shutdown(vm, false, TIMEOUT, &error));
+	CALL(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, TIMEOUT, &error));
 	provium_vm_free(vm);
 }
 END_TEST

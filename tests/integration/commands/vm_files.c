@@ -301,7 +301,7 @@ START_TEST(files)
 	check_stat();
 	check_tree();
 	check_cut();
-	CALL(provium_vm_shutdown(vm, false, TIMEOUT, &error));
+	CALL(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, TIMEOUT, &error));
 	provium_vm_free(vm);
 	machine_clear();
 	machine_finish();

@@ -50,7 +50,7 @@ static void boot(void)
 /* The VM's own connection has ended with the server that had it. */
 static void shut_down(void)
 {
-	OK(provium_vm_shutdown(vm, false, TIMEOUT, &error));
+	OK(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, TIMEOUT, &error));
 	provium_vm_free(vm);
 	machine_finish();
 }

@@ -63,7 +63,8 @@ START_TEST(test_plain)
 	ck_assert_int_eq(provium_vm_connect(vm, 9, 30000, &second, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_HOST);
 
-	ck_assert_msg(provium_vm_shutdown(vm, true, 60000, &error) == 0, "%s", error.message);
+	ck_assert_msg(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, 60000, &error) == 0, "%s",
+		      error.message);
 	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
 	provium_vm_free(vm);
 }
@@ -140,7 +141,8 @@ START_TEST(test_options)
 	machine_expect(second, "echo found", "found\n");
 	provium_connection_free(second);
 
-	ck_assert_msg(provium_vm_shutdown(vm, true, 60000, &error) == 0, "%s", error.message);
+	ck_assert_msg(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, 60000, &error) == 0, "%s",
+		      error.message);
 	check_disk(disk);
 	provium_vm_free(vm);
 	ck_assert_int_eq(access(socket, F_OK), -1);
@@ -185,7 +187,8 @@ START_TEST(test_console)
 	}
 	ck_assert_uint_eq(next, 3001);
 	fclose(file);
-	ck_assert_msg(provium_vm_shutdown(vm, false, 60000, &error) == 0, "%s", error.message);
+	ck_assert_msg(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, 60000, &error) == 0, "%s",
+		      error.message);
 	provium_vm_free(vm);
 }
 END_TEST

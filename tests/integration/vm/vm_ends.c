@@ -96,7 +96,7 @@ START_TEST(test_qemu_killed)
 	ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
 	ck_assert_int_eq(provium_ping(provium_vm_connection(vm), 1000, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
-	ck_assert_int_eq(provium_vm_shutdown(vm, true, 1000, &error), -1);
+	ck_assert_int_eq(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, 1000, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
 	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
 	provium_connection_free(second.connection);
@@ -209,8 +209,8 @@ START_TEST(test_ended_by_another_thread)
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_in_thread, &waiter), 0);
 	ck_assert_int_eq(read(begun[0], &byte, 1), 1);
 	if (other_ends[_i].shutdown)
-		ck_assert_msg(provium_vm_shutdown(vm, false, 60000, &error) == 0, "%s",
-			      error.message);
+		ck_assert_msg(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, false, 60000, &error) == 0,
+			      "%s", error.message);
 	else
 		provium_vm_kill(vm);
 	ended = machine_now_ms();
@@ -319,100 +319,6 @@ START_TEST(test_false_panic)
 }
 END_TEST
 
-START_TEST(test_power_off)
-{
-	struct provium_vm_options options = machine_options();
-	struct provium_error error;
-	struct provium_vm *vm = machine_boot(&options);
-
-	wait_gone(provium_vm_connection(vm), "poweroff -f", "the guest has shut itself down",
-		  &error);
-	/* That is what was wanted. */
-	ck_assert_int_eq(provium_vm_shutdown(vm, true, 1000, &error), 0);
-	provium_vm_free(vm);
-}
-END_TEST
-
-/* A system call of a test ends the server, and with it the VM's own connection. */
-static void end_server_by_call(struct provium_vm *vm)
-{
-	struct provium_program *program = provium_program_new();
-	struct provium_error error;
-
-	ck_assert_ptr_nonnull(program);
-	PROVIUM_CALL(program, SYS_exit_group, provium_value(3));
-	ck_assert_int_eq(provium_program_run(provium_vm_connection(vm), program, 60000, &error),
-			 -1);
-	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%s", error.message);
-	provium_program_free(program);
-}
-
-/* The same behind its back: it learns of that only when it is told to shut down. */
-static void end_server_unseen(struct provium_vm *vm)
-{
-	int pid = provium_connection_agent(provium_vm_connection(vm))->pid;
-	char command[64];
-	const struct provium_exec_options options = { .shell = command };
-	struct provium_connection *other;
-	struct provium_error error;
-
-	ck_assert_int_eq(provium_vm_connect(vm, 0, 30000, &other, &error), 0);
-	snprintf(command, sizeof(command), "kill -9 %d; sleep 1000", pid);
-	ck_assert_int_eq(provium_exec_run(other, &options, 0, 60000, NULL, NULL, NULL, &error), -1);
-	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%s", error.message);
-	provium_connection_free(other);
-}
-
-START_TEST(test_server_that_ended)
-{
-	struct provium_vm_options options = machine_options();
-	struct provium_vm *vm = machine_boot(&options);
-	struct provium_error error;
-
-	if (_i == 0)
-		end_server_by_call(vm);
-	else
-		end_server_unseen(vm);
-	ck_assert_msg(provium_vm_shutdown(vm, true, 60000, &error) == 0, "%s", error.message);
-	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
-	provium_vm_free(vm);
-}
-END_TEST
-
-/* A machine that stays when it has been turned off: QEMU is told to quit. */
-START_TEST(test_quit)
-{
-	struct provium_vm_options options = machine_options();
-	struct provium_error error;
-	struct provium_vm *vm;
-
-	machine_put("qemu", "#!/bin/sh\nexec qemu-system-x86_64 \"$@\" -action shutdown=pause\n",
-		    0700);
-	options.qemu = machine_path;
-	vm = machine_boot(&options);
-	ck_assert_msg(provium_vm_shutdown(vm, false, 60000, &error) == 0, "%s", error.message);
-	provium_vm_free(vm);
-	unlink(machine_path);
-}
-END_TEST
-
-/* A QEMU that does not even do that is killed, and it is told. */
-START_TEST(test_stopped)
-{
-	struct provium_vm_options options = machine_options();
-	struct provium_error error;
-	struct provium_vm *vm = machine_boot(&options);
-	uint64_t before = machine_now_ms();
-
-	kill(provium_vm_qemu_pid(vm), SIGSTOP);
-	ck_assert_int_eq(provium_vm_shutdown(vm, false, 500, &error), -1);
-	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
-	ck_assert_uint_lt(machine_now_ms() - before, 15000);
-	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
-	provium_vm_free(vm);
-}
-END_TEST
-
 /* A waiting call ends by the cancel fd; the VM lives on, until it is freed. */
 START_TEST(test_cancel)
 {
@@ -493,10 +399,6 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_panic);
 	tcase_add_test(tcase, test_panic_stays);
 	tcase_add_test(tcase, test_false_panic);
-	tcase_add_test(tcase, test_power_off);
-	tcase_add_loop_test(tcase, test_server_that_ended, 0, 2);
-	tcase_add_test(tcase, test_quit);
-	tcase_add_test(tcase, test_stopped);
 	tcase_add_test(tcase, test_cancel);
 	tcase_add_test(tcase, test_program_killed);
 	suite_add_tcase(suite, tcase);
