@@ -48,6 +48,8 @@ private_apt()
 		sort -u >"$1/own"
 	while read -r uri release component; do
 		suffix=${release#"${release%%-*}"}
+		# What has not been released yet is one suite.
+		[ "$3" != sid ] || [ -z "$suffix" ] || continue
 		case ${release%%-*}:$suffix:$component in
 		"$own":*-backports*:* | stable:*-backports*:* | oldstable:*-backports*:*) ;;
 		"$own":*:main | stable:*:main | oldstable:*:main)

@@ -1,7 +1,7 @@
 """usage: ./check [PART...]
 
-Builds Provium and runs what must pass; without arguments everything but endurance and bench, which
-take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
+Builds Provium and runs what must pass; without arguments everything but endurance, matrix and bench,
+which take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
 
     lint         formatting, scripts, the tree; and compilers
     static       form and size of the guest's programs
@@ -12,6 +12,7 @@ take long. Installs missing Debian packages and fetches test kernels, where ther
     fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
     endurance    the same at full length: many commands, large files, more on the older kernel
+    matrix       many kernels, configured in many ways; 200 shutdowns
     bench        figures beside floors measured in the same guest
 
 The last line counts the tests of all parts together. The exit status is 1 if any failed.
@@ -41,12 +42,13 @@ PARTS = {
     "fuzz": fuzz,
     "unit": suites.unit,
     "endurance": suites.endurance,
+    "matrix": suites.matrix,
     "bench": suites.bench,
 }
 # Run only where they are named.
-LONG = {"endurance", "bench"}
+LONG = {"endurance", "matrix", "bench"}
 
-WITH_KERNELS = {"integration", "endurance", "bench"}
+WITH_KERNELS = {"integration", "endurance", "matrix", "bench"}
 
 # A VM under TCG keeps little more than one processor busy, and these need no time of their own to be
 # right: they compute, or wait for what is to happen.
@@ -91,7 +93,7 @@ def run_parts(names):
     functions = dict(PARTS)
     beside = []
     if WITH_KERNELS & set(names):
-        kernels = suites.fetch_kernels()
+        kernels = suites.fetch_kernels(*["--all"] if "matrix" in names else [])
         for name in WITH_KERNELS:
             functions[name] = functools.partial(PARTS[name], kernels=kernels)
     if "integration" in names:

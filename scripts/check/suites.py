@@ -138,9 +138,10 @@ def interop(part):
     suite(part, "interop", "gcc")
 
 
-def fetch_kernels():
+def fetch_kernels(*options):
     """Begins to fetch them, beside what compiles: the network takes most of the time."""
-    return concurrent.futures.ThreadPoolExecutor(1).submit(run, "scripts/kernels", "--headers")
+    return concurrent.futures.ThreadPoolExecutor(1).submit(run, "scripts/kernels", "--headers",
+                                                           *options)
 
 
 def await_kernels(kernels):
@@ -158,6 +159,11 @@ def integration(part, kernels):
 def endurance(part, kernels):
     await_kernels(kernels)
     suite(part, "endurance", "gcc", with_output=True, one_by_one=True)
+
+
+def matrix(part, kernels):
+    await_kernels(kernels)
+    suite(part, "matrix", "gcc", with_output=True, one_by_one=True)
 
 
 def bench(part, kernels):
