@@ -20,6 +20,7 @@
 
 #include <linux/vm_sockets.h>
 
+#include "agent/auth.h"
 #include "agent/fds.h"
 #include "agent/guest_fds.h"
 #include "agent/kmsg.h"
@@ -49,6 +50,10 @@ struct modules {
 
 /* Between boot_begin and boot_finish. */
 static struct modules modules;
+
+/* Kept for as long as we live; has_token and not good: the file was no token. */
+static uint8_t token[PROVIUM_TOKEN_SIZE];
+static bool has_token, is_token_good;
 
 static uint64_t boottime_ns(void)
 {
@@ -108,6 +113,16 @@ static void open_module(int dir, const char *name)
 	}
 	modules.open[modules.count].name = name;
 	modules.open[modules.count++].fd = fd;
+}
+
+/* What was asked for is demanded: with a damaged file the guest cannot be reached at all. */
+static void take_token(void)
+{
+	cleanup_close int fd = fd_raise(open(BOOT_TOKEN, O_RDONLY | O_CLOEXEC));
+
+	has_token = fd >= 0 || errno != ENOENT;
+	is_token_good = auth_read_token(fd, token);
+	unlink(BOOT_TOKEN);
 }
 
 /* A shim without modules is usual: its kernel has them built in. */
@@ -235,6 +250,7 @@ int boot_begin(struct guest_fds *fds)
 		log_to_kmsg(fds->kmsg, strcmp(devkmsg, "on") == 0);
 	open_standard_fds(fds->dev);
 	open_modules();
+	take_token();
 	if (write(BOOT_OPENED_FD, "", 1) < 0)
 		log_warn("the wrapper is gone");
 	close(BOOT_OPENED_FD);
@@ -246,6 +262,12 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 {
 	power_init(fds->sysrq);
 	log_debug("all files are open");
+	if (has_token && !is_token_good) {
+		log_fatal(BOOT_TOKEN " does not hold %u bytes: make the shim anew",
+			  PROVIUM_TOKEN_SIZE);
+		return -1;
+	}
+	config->token = has_token ? token : NULL;
 	protect_from_oom_killer(fds->proc, config);
 	config->modules_ns = load_modules();
 	config->proc_fd = fds->proc;

@@ -282,6 +282,11 @@ static void connection_destroy(struct connection *connection)
 	free(connection);
 }
 
+void connection_set_max_frame(struct connection *connection, uint32_t max_frame)
+{
+	connection->frames.max_frame = max_frame;
+}
+
 bool connection_congested(const struct connection *connection)
 {
 	return connection->congested;

@@ -57,6 +57,9 @@ void connection_commit(struct connection *connection, size_t size);
 /* Queues a whole frame in a buffer that came from the loop's pool, which it takes over. */
 void connection_send_buffer(struct connection *connection, struct buffer *buffer);
 
+/* The longest frame that is taken from now on, bytes; PROVIUM_MAX_FRAME at first. */
+void connection_set_max_frame(struct connection *connection, uint32_t max_frame);
+
 /* Whether more has been queued than the peer reads: produce nothing until drained() comes. */
 bool connection_congested(const struct connection *connection);
 

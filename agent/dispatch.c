@@ -156,6 +156,10 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 		session_refuse(session, ERROR_INVALID, "a request with id 0");
 		return;
 	}
+	if (!session->authorised && message->body_case != CODE(AUTH)) {
+		reply_error(session, message->id, ERROR_AUTH, NULL, 0, "AUTH must come first");
+		return;
+	}
 	if (!rule) {
 		refuse_code(session, message);
 		return;

@@ -23,7 +23,7 @@
 	NAME(request) NAME(resource) NAME(rlimits) NAME(rows) NAME(shell) NAME(signal) \
 	NAME(size) NAME(soft) NAME(source) NAME(sparse) NAME(start) NAME(stdin_kind) \
 	NAME(stop_on_error) NAME(stream) NAME(sync) NAME(sync_timeout_ms) NAME(target) \
-	NAME(term) NAME(timeout_ms) NAME(trace) NAME(uid) NAME(worker)
+	NAME(term) NAME(timeout_ms) NAME(token) NAME(trace) NAME(uid) NAME(worker)
 /* clang-format on */
 
 #define FIELD_NAME_ROOM(name) char name[sizeof(#name)];

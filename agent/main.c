@@ -1,4 +1,5 @@
 /* provium-agent: its command line, and the two ways in which it is started. */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "agent/auth.h"
 #include "agent/boot.h"
 #include "agent/guest_fds.h"
 #include "agent/listen.h"
@@ -14,6 +16,7 @@
 #include "agent/server.h"
 #include "agent/supervisor.h"
 #include "agent/text.h"
+#include "common/cleanup.h"
 #include "common/util.h"
 #include "proto/limits.h"
 
@@ -21,7 +24,7 @@
 #define EXIT_USAGE 2
 
 static const char help[] =
-	"Usage: provium-agent [--listen ADDRESS] [--log LEVEL] [--allow-shutdown]\n"
+	"Usage: provium-agent [--listen ADDRESS] [--log LEVEL] [--token FILE] [--allow-shutdown]\n"
 	"\n"
 	"Serves the host side of Provium. In a guest that Provium boots it is started by\n"
 	"provium-wrapper; by hand it serves any other guest, or tests on one machine.\n"
@@ -29,6 +32,7 @@ static const char help[] =
 	"  --listen vsock:PORT  let the host connect to this vsock port (5123 if absent)\n"
 	"  --listen unix:PATH   make a Unix socket; whoever may open it acts as this user\n"
 	"  --log LEVEL          error, warn, info or debug (warn if absent), to standard error\n"
+	"  --token FILE         serve only who sends the 32 bytes of FILE (AUTH)\n"
 	"  --allow-shutdown     serve SHUTDOWN: the host may power this system off\n"
 	"  --help, --version    print this, or the version, and exit\n"
 	"\n"
@@ -40,6 +44,7 @@ static const char version[] = "provium-agent " PROVIUM_VERSION "\n";
 struct arguments {
 	const char *listen;
 	const char *log;
+	const char *token;
 	bool allow_shutdown;
 	/* From the wrapper. */
 	bool wrapper;
@@ -55,9 +60,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *arguments)
 		const char *name;
 		const char **value;
 	} with_value[] = {
-		{ "--listen", &arguments->listen },
-		{ "--log", &arguments->log },
-		{ "--port", &arguments->port },
+		{ "--listen", &arguments->listen }, { "--log", &arguments->log },
+		{ "--token", &arguments->token },   { "--port", &arguments->port },
 		{ "--init", &arguments->init },
 	};
 
@@ -152,6 +156,15 @@ static int listen_at(const char *address, struct server_config *config)
 	return EXIT_SUCCESS;
 }
 
+static bool read_token(const char *path, struct server_config *config)
+{
+	static uint8_t token[PROVIUM_TOKEN_SIZE];
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	config->token = token;
+	return fd >= 0 && auth_read_token(fd, token);
+}
+
 /* On a system that is not ours: nothing is mounted or loaded, and it is not shut down unasked. */
 static int run_by_hand(const struct arguments *arguments, struct server_config *config)
 {
@@ -168,6 +181,12 @@ static int run_by_hand(const struct arguments *arguments, struct server_config *
 	if (arguments->port || arguments->init || arguments->hold) {
 		log_error("--port, --init and --hold go with --wrapper");
 		return EXIT_USAGE;
+	}
+
+	if (arguments->token && !read_token(arguments->token, config)) {
+		log_error("--token %s: it cannot be read, or does not hold %u bytes",
+			  arguments->token, PROVIUM_TOKEN_SIZE);
+		return EXIT_FAILURE;
 	}
 
 	guest_fds_open(&fds, false);

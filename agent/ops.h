@@ -17,6 +17,9 @@ HANDLER(op_info);
 HANDLER(op_cancel);
 HANDLER(op_shutdown);
 
+/* auth.c */
+HANDLER(op_auth);
+
 /* op_exec.c */
 HANDLER(op_exec);
 

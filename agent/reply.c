@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/auth.h"
 #include "agent/connection.h"
 #include "agent/dispatch.h"
 #include "agent/errno_name.h"
@@ -48,7 +49,7 @@ bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *mess
 
 	message->has_id = id != 0;
 	message->id = id;
-	if (id != 0 && is_final(message->body_case)) {
+	if (id != 0 && session->authorised && is_final(message->body_case)) {
 		message->kernel_events = kernel_events;
 		message->n_kernel_events = kmsg_final(session, id, kernel_events);
 	}
@@ -77,6 +78,26 @@ static void read_boot_id(const struct loop *loop, char *boot_id, size_t size)
 	*strchrnul(boot_id, '\n') = '\0';
 }
 
+/* What a stranger needs to tell what he has reached, and what is asked of him. */
+static void fill_brief(const struct session *session, Provium__V1__Ready *ready,
+		       struct utsname *system, uint32_t *requests)
+{
+	static char version[] = PROVIUM_VERSION;
+
+	uname(system);
+	ready->protocol_major = PROVIUM_PROTOCOL_MAJOR;
+	ready->protocol_minor = PROVIUM_PROTOCOL_MINOR;
+	ready->agent_version = version;
+	ready->arch = system->machine;
+	ready->kernel_release = system->release;
+	ready->pid = getpid();
+	ready->max_frame = session->authorised ? PROVIUM_MAX_FRAME : AUTH_MAX_FRAME;
+	ready->has_auth_required = ready->auth_required = !session->authorised;
+	requests[0] = PROVIUM__V1__MESSAGE__BODY_AUTH;
+	ready->requests = requests;
+	ready->n_requests = 1;
+}
+
 void reply_ready(struct session *session, uint32_t id)
 {
 	const struct server_config *config = session->loop->config;
@@ -85,22 +106,19 @@ void reply_ready(struct session *session, uint32_t id)
 	Provium__V1__InitError init_error = PROVIUM__V1__INIT_ERROR__INIT;
 	uint32_t requests[MAX_REQUEST_CODES];
 	char boot_id[64], reason[SERVER_REASON_SIZE];
-	char version[] = PROVIUM_VERSION;
 	struct utsname system;
 
-	uname(&system);
-	ready.protocol_major = PROVIUM_PROTOCOL_MAJOR;
-	ready.protocol_minor = PROVIUM_PROTOCOL_MINOR;
-	ready.agent_version = version;
-	ready.arch = system.machine;
-	ready.kernel_release = system.release;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_READY;
+	message.ready = &ready;
+	fill_brief(session, &ready, &system, requests);
+	if (!session->authorised) {
+		reply_send(session, id, &message);
+		return;
+	}
+	ready.n_requests = dispatch_served(session->loop, requests);
 	read_boot_id(session->loop, boot_id, sizeof(boot_id));
 	if (boot_id[0])
 		ready.boot_id = boot_id;
-	ready.pid = getpid();
-	ready.max_frame = PROVIUM_MAX_FRAME;
-	ready.requests = requests;
-	ready.n_requests = dispatch_served(session->loop, requests);
 	if (config->restarts > 0) {
 		ready.has_restarts = true;
 		ready.restarts = config->restarts;
@@ -124,9 +142,6 @@ void reply_ready(struct session *session, uint32_t id)
 	ready.listening_ns = config->listening_ns;
 	ready.has_modules_ns = config->modules_ns != 0;
 	ready.modules_ns = config->modules_ns;
-
-	message.body_case = PROVIUM__V1__MESSAGE__BODY_READY;
-	message.ready = &ready;
 	reply_send(session, id, &message);
 }
 

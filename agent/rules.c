@@ -49,6 +49,10 @@ static const struct field_rule ping_fields[] = {
 	FIELD(Provium__V1__Ping, payload, FIELD_BYTES, 0, PROVIUM_MAX_PING),
 };
 
+static const struct field_rule auth_fields[] = {
+	FIELD(Provium__V1__Auth, token, FIELD_BYTES, FIELD_REQUIRED, PROVIUM_TOKEN_SIZE),
+};
+
 static const struct field_rule cancel_fields[] = {
 	FIELD(Provium__V1__Cancel, request, FIELD_U32, FIELD_REQUIRED, 0),
 };
@@ -344,7 +348,7 @@ static const struct message_rule rules[] = {
 	[CODE(SPAWN_WORKER)] = { "SPAWN_WORKER", .handler = op_spawn_worker,
 				 FIELDS(spawn_worker_fields), .in_turn = true, .lasts = true },
 	[CODE(PING)] = { "PING", .handler = op_ping, FIELDS(ping_fields) },
-	[CODE(AUTH)] = { "AUTH" },
+	[CODE(AUTH)] = { "AUTH", .handler = op_auth, FIELDS(auth_fields) },
 	[CODE(INFO)] = { "INFO", .handler = op_info },
 	[CODE(CANCEL)] = { "CANCEL", .handler = op_cancel, FIELDS(cancel_fields) },
 	[CODE(STDIN_DATA)] = { "STDIN", .handler = op_stdin, FIELDS(stdin_fields), .lasts = true },

@@ -80,6 +80,9 @@ struct server_config {
 	/* What the kernel says; NULL: that is not watched (kmsg.h). */
 	struct kmsg_source *kmsg;
 
+	/* The PROVIUM_TOKEN_SIZE bytes that AUTH must bring; NULL: no AUTH is asked for. */
+	const uint8_t *token;
+
 	/* How often this process has been started again, and why the last time (NULL: never). */
 	uint32_t restarts;
 	const char *restart_reason;

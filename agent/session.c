@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/auth.h"
 #include "agent/connection.h"
 #include "agent/dispatch.h"
 #include "agent/kmsg.h"
@@ -19,13 +20,14 @@ static void on_frame(void *owner, const uint8_t *body, uint32_t length)
 
 static void on_bad_length(void *owner, uint32_t length)
 {
+	const struct session *session = owner;
 	char text[96];
 
 	if (length == 0)
 		snprintf(text, sizeof(text), "frame of length 0");
 	else
 		snprintf(text, sizeof(text), "frame of %u bytes; at most %u are allowed", length,
-			 PROVIUM_MAX_FRAME);
+			 session->authorised ? PROVIUM_MAX_FRAME : AUTH_MAX_FRAME);
 	session_refuse(owner, ERROR_INVALID, text);
 }
 
@@ -59,6 +61,7 @@ static void on_closed(void *owner)
 	struct session *session = owner;
 
 	session_abandon_requests(session);
+	auth_end(session);
 	if (session->shutting_down)
 		session->loop->power_due = true;
 	list_remove(&session->link);
@@ -83,6 +86,7 @@ void session_start(struct loop *loop, int fd)
 		return;
 	}
 	*session = (struct session){ .loop = loop };
+	list_init(&session->link);
 	list_init(&session->requests);
 	turn_init(session);
 	session->connection = connection_create(loop, fd, &session_events, session);
@@ -91,9 +95,13 @@ void session_start(struct loop *loop, int fd)
 		free(session);
 		return;
 	}
-	list_append(&loop->sessions, &session->link);
-	reply_ready(session, 0);
-	workers_tell(loop);
+	auth_begin(session);
+}
+
+void session_admit(struct session *session)
+{
+	list_append(&session->loop->sessions, &session->link);
+	workers_tell(session->loop);
 	kmsg_greet(session);
 }
 

@@ -13,6 +13,7 @@
 
 struct connection;
 struct request;
+struct timer;
 
 /* Requests that may be in flight on a connection. */
 #define SESSION_MAX_REQUESTS 1024
@@ -45,7 +46,7 @@ struct request {
 };
 
 struct session {
-	/* Among those of the loop. */
+	/* Among those of the loop, once it is authorised. */
 	struct list link;
 	struct loop *loop;
 	struct connection *connection;
@@ -66,12 +67,23 @@ struct session {
 	/* The request that has ended last, whose final reply is being sent. */
 	uint32_t ended_id;
 	uint64_t ended_from;
+	/*
+	 * The right AUTH has come, or none is asked for (auth.c). Until then: the wrong one that
+	 * waits for its answer (0: none does), how many there were, and what is waited for.
+	 */
+	bool authorised;
+	uint32_t auth_id;
+	unsigned int auth_failures;
+	struct timer *auth_timer;
 	/* SHUTDOWN has been answered: the power goes when this connection has ended. */
 	bool shutting_down;
 };
 
 /* Takes fd, a connected socket, over and sends READY. */
 void session_start(struct loop *loop, int fd);
+
+/* It is authorised: from now on it gets events. */
+void session_admit(struct session *session);
 
 /* A request begins to be in flight; it is initialised wholly. */
 void request_begin(struct request *request, struct session *session, uint32_t id, uint32_t code,

@@ -9,6 +9,8 @@
 #define BOOT_AGENT           "/provium-agent"
 #define BOOT_MODULES_DIR     "/provium-modules"
 
+#define BOOT_TOKEN           "/provium-token"
+
 /* In BOOT_MODULES_DIR: file names, one a line, in the order of loading. */
 #define BOOT_MODULES_LIST    "list"
 #define BOOT_MODULES_MAX     256

@@ -15,6 +15,9 @@
 /* Longest encoded Message in a frame, bytes. */
 #define PROVIUM_MAX_FRAME        (16u << 20)
 
+/* Bytes of the token that AUTH brings. */
+#define PROVIUM_TOKEN_SIZE       32
+
 /* Bulk data travels in pieces of at most so many bytes, so that requests can take turns. */
 #define PROVIUM_CHUNK            (256u << 10)
 

@@ -49,18 +49,26 @@ def resident_kib(pid):
 class AgentCase(unittest.TestCase):
     """Fails where a test leaves fds, children or connections behind, or ends the server."""
 
+    # What the agent asks for; bytes.
+    token = None
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="provium-")
         cls.path = os.path.join(cls.directory, "agent.sock")
         cls.log = open(os.path.join(cls.directory, "log"), "w+b")
-        cls.process = subprocess.Popen([AGENT, "--listen", f"unix:{cls.path}", "--log", "info"],
+        command = [AGENT, "--listen", f"unix:{cls.path}", "--log", "info"]
+        if cls.token:
+            command += ["--token", os.path.join(cls.directory, "token")]
+            with open(command[-1], "wb") as file:
+                file.write(cls.token)
+        cls.process = subprocess.Popen(command,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=cls.log)
         # Also where what follows fails.
         cls.addClassCleanup(cls.stop)
         wait_until(cls.listens, "the agent listens")
-        with Client(cls.path) as client:
+        with Client(cls.path, token=cls.token) as client:
             cls.server = client.ready.pid
             wait_until(lambda: client.call("info").body.connections == 1, "no other is open")
             # Without this connection.
@@ -109,7 +117,7 @@ class AgentCase(unittest.TestCase):
         return len(os.listdir(f"/proc/{cls.server}/fd"))
 
     def connect(self, **options):
-        client = Client(self.path, **options)
+        client = Client(self.path, token=self.token, **options)
         self.clients.append(client)
         return client
 

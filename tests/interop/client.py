@@ -74,7 +74,7 @@ class Request:
 
 
 class Client:
-    def __init__(self, path, ready=True):
+    def __init__(self, path, ready=True, token=None):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(path)
         self.socket.setblocking(False)
@@ -88,6 +88,8 @@ class Client:
         self.events = []
         self.next_id = 1
         self.ready = self.wait_event("ready").ready if ready else None
+        if token:
+            self.ready = self.call("auth", token=token).final.ready
 
     def close(self):
         self.selector.close()

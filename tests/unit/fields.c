@@ -41,6 +41,7 @@ static const struct {
 	{ BODY(JOB_WAIT), "ref:{name:'kept'}" },
 	{ BODY(JOB_KILL), "ref:{name:'kept'}" },
 	{ BODY(PING), "payload:'x'" },
+	{ BODY(AUTH), "token:'x'" },
 	{ BODY(INFO), "" },
 	{ BODY(CANCEL), "request:999" },
 	{ BODY(STDIN_DATA), "target:{request:1} data:'x'" },
