@@ -94,6 +94,8 @@ static int write_first(const struct provium_shim_options *options, int fd, struc
 			   (size_t)(embed_wrapper_end - embed_wrapper), error) < 0 ||
 	    cpio_add_bytes(cpio, BOOT_AGENT, 0755, embed_agent,
 			   (size_t)(embed_agent_end - embed_agent), error) < 0 ||
+	    (options->token && cpio_add_bytes(cpio, BOOT_TOKEN, 0400, options->token,
+					      PROVIUM_TOKEN_SIZE, error) < 0) ||
 	    add_console(cpio, names, error) < 0)
 		return -1;
 	if (options->modules_dir &&
@@ -173,8 +175,9 @@ static int write_special(const struct provium_shim_options *options, const char 
 	return shim_write_fd(options, fd, error);
 }
 
-/* A new file beside path, with the permissions that the user's mask leaves. */
-static int open_temporary(const char *path, char temporary[PATH_MAX], struct provium_error *error)
+/* A new file beside path, with the permissions that the user's mask leaves of mode. */
+static int open_temporary(const char *path, mode_t mode, char temporary[PATH_MAX],
+			  struct provium_error *error)
 {
 	uint64_t number;
 	int fd;
@@ -183,7 +186,7 @@ static int open_temporary(const char *path, char temporary[PATH_MAX], struct pro
 	    snprintf(temporary, PATH_MAX, "%s.%016llx", path, (unsigned long long)number) >=
 		    PATH_MAX)
 		return error_set(error, PROVIUM_INVALID, ENAMETOOLONG, "%s", path);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return error_set(error, PROVIUM_HOST, errno, "cannot write %s", path);
 	return fd;
@@ -198,7 +201,8 @@ int provium_shim_write(const struct provium_shim_options *options, const char *p
 
 	if (!is_replaceable(path))
 		return write_special(options, path, error);
-	fd = open_temporary(path, temporary, error);
+	/* Who may read the archive knows the token. */
+	fd = open_temporary(path, options->token ? 0600 : 0666, temporary, error);
 	if (fd < 0)
 		return -1;
 	result = shim_write_fd(options, fd, error);

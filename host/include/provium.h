@@ -136,6 +136,11 @@ struct provium_agent {
  * of Firecracker, Cloud Hypervisor, vhost-device-vsock and provium-vsock: "CONNECT PORT\n",
  * answered by "OK N\n"), or "agent-unix:PATH" (a plain Unix socket, as `provium-agent --listen`
  * makes it). PORT is 5123 where absent. A path is at most 107 bytes (unix(7)).
+ *
+ * An agent in a VM of this library asks for the VM's token. Beside the socket of a VM that was
+ * given one (provium_vm_options) it lies in a file, "PATH.token", which is found here by itself.
+ * PROVIUM_AUTH where a token is asked for and there is none, or it is not the right one;
+ * PROVIUM_INVALID where others may read the file.
  */
 int provium_connect(const char *address, int timeout_ms, struct provium_connection **connection,
 		    struct provium_error *error);
@@ -145,6 +150,27 @@ int provium_connect(const char *address, int timeout_ms, struct provium_connecti
  * when this fails).
  */
 int provium_connect_fd(int fd, int timeout_ms, struct provium_connection **connection,
+		       struct provium_error *error);
+
+/* Bytes of a token. */
+#define PROVIUM_TOKEN_SIZE 32
+
+/*
+ * As provium_connect and provium_connect_fd, for an agent that asks for this token (AUTH); it is
+ * copied, and the copy cleared by provium_connection_free. An agent that asks for none does not get
+ * it. NULL: as without.
+ */
+int provium_connect_token(const char *address, const unsigned char *token, int timeout_ms,
+			  struct provium_connection **connection, struct provium_error *error);
+int provium_connect_fd_token(int fd, const unsigned char *token, int timeout_ms,
+			     struct provium_connection **connection, struct provium_error *error);
+
+/*
+ * Reads a token from a file of exactly PROVIUM_TOKEN_SIZE bytes, such as `head -c 32 /dev/urandom`
+ * makes. PROVIUM_INVALID where it is not a regular file of this user's that nobody else may read;
+ * no symbolic link is followed. PROVIUM_NOT_FOUND: there is none. Does not block.
+ */
+int provium_token_read(const char *path, unsigned char token[PROVIUM_TOKEN_SIZE],
 		       struct provium_error *error);
 
 /* Closes and releases it. Handles of commands on it must have been freed. NULL is allowed. */
@@ -907,6 +933,12 @@ struct provium_shim_options {
 	const char *initrd;
 	/* Add a userland made from the host's static busybox. */
 	bool busybox;
+	/*
+	 * PROVIUM_TOKEN_SIZE bytes that the agent will ask every connection for
+	 * (provium_connect_token). Whoever may read the shim knows it: the file is made with mode
+	 * 0600 then. NULL: whoever reaches the agent may use it.
+	 */
+	const unsigned char *token;
 };
 
 /* Writes the shim to path, by way of a temporary file beside it. */
@@ -965,7 +997,8 @@ struct provium_vm_options {
 	enum provium_vsock vsock;
 	/*
 	 * Where provium-vsock makes its hybrid socket, so that other processes can connect
-	 * (provium_connect, "unix:PATH"); for this user only, removed with the VM. Only with
+	 * (provium_connect, "unix:PATH", with the token beside it, "PATH.token"); both for this
+	 * user only, removed with the VM. Neither may exist before. Only with
 	 * provium-vsock: PROVIUM_VSOCK_KERNEL beside it is PROVIUM_INVALID. NULL: in the VM's
 	 * private directory.
 	 */

@@ -111,6 +111,37 @@ static void take_texts(struct provium_connection *connection, const Provium__V1_
 	agent->init_error_path = text->init_error_path;
 }
 
+/* The first READY of an agent that asks for a token says no more than that. */
+static void send_auth(struct provium_connection *connection)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Auth auth = PROVIUM__V1__AUTH__INIT;
+	struct provium_error failure;
+
+	if (connection->auth_id) {
+		connection_lose(connection, PROVIUM_PROTOCOL, 0,
+				"the agent took the token and asks for it again");
+		return;
+	}
+	if (!connection->has_token) {
+		connection_lose(connection, PROVIUM_AUTH, 0,
+				"the agent asks for a token: give that of its guest (--token, "
+				"provium_connect_token)");
+		return;
+	}
+	connection->auth_id = ++connection->last_id;
+	auth.has_token = true;
+	auth.token.data = connection->token;
+	auth.token.len = sizeof(connection->token);
+	message.has_id = true;
+	message.id = connection->auth_id;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_AUTH;
+	message.auth = &auth;
+	if (connection_send(connection, &message, false, &failure) < 0)
+		connection_lose(connection, failure.code, failure.os_errno, "AUTH: %s",
+				failure.message);
+}
+
 static void take_ready(struct provium_connection *connection, const Provium__V1__Ready *ready)
 {
 	struct provium_agent *agent = &connection->agent;
@@ -123,15 +154,15 @@ static void take_ready(struct provium_connection *connection, const Provium__V1_
 				PROVIUM_PROTOCOL_MAJOR, PROVIUM_PROTOCOL_MINOR);
 		return;
 	}
+	connection->max_frame = MIN(ready->max_frame, PROVIUM_MAX_FRAME);
+	if (ready->auth_required) {
+		send_auth(connection);
+		return;
+	}
 	if (ready->max_frame < MIN_MAX_FRAME) {
 		connection_lose(connection, PROVIUM_PROTOCOL, 0,
 				"the agent takes frames of %u bytes, at least %zu are needed",
 				ready->max_frame, MIN_MAX_FRAME);
-		return;
-	}
-	if (ready->auth_required) {
-		connection_lose(connection, PROVIUM_AUTH, 0,
-				"the agent asks for a token, which this library cannot give");
 		return;
 	}
 	take_texts(connection, ready);
@@ -142,7 +173,6 @@ static void take_ready(struct provium_connection *connection, const Provium__V1_
 	agent->init_started_ns = ready->init_started_ns;
 	agent->listening_ns = ready->listening_ns;
 	agent->modules_ns = ready->modules_ns;
-	connection->max_frame = MIN(ready->max_frame, PROVIUM_MAX_FRAME);
 	for (size_t i = 0; i < ready->n_requests; i++) {
 		uint32_t code = ready->requests[i];
 
@@ -158,7 +188,12 @@ void agent_take_ready(struct provium_connection *connection, const Provium__V1__
 
 	switch (message->body_case) {
 	case PROVIUM__V1__MESSAGE__BODY_READY:
-		take_ready(connection, message->ready);
+		if (message->id == connection->auth_id)
+			take_ready(connection, message->ready);
+		else
+			connection_lose(connection, PROVIUM_PROTOCOL, 0,
+					"the agent sent READY with id %u instead of %u",
+					message->id, connection->auth_id);
 		break;
 	case PROVIUM__V1__MESSAGE__BODY_ERROR:
 		agent_error(&refusal, message->error, NULL);

@@ -375,7 +375,7 @@ static int adopt(struct provium_connection *connection, int fd, struct provium_e
 	return 0;
 }
 
-int connection_open(int fd, const struct wait_limits *limits,
+int connection_open(int fd, const uint8_t *token, const struct wait_limits *limits,
 		    struct provium_connection **connection, struct provium_error *error)
 {
 	struct provium_connection *made = calloc(1, sizeof(*made));
@@ -391,6 +391,10 @@ int connection_open(int fd, const struct wait_limits *limits,
 		list_init(&made->requests[i]);
 	kernel_init(&made->kernel);
 	worker_ends_init(&made->worker_ends);
+	if (token) {
+		memcpy(made->token, token, sizeof(made->token));
+		made->has_token = true;
+	}
 	made->cancel_fd = limits->cancel_fd;
 	connection_set_monitor(made, limits->monitor);
 
@@ -402,6 +406,11 @@ int connection_open(int fd, const struct wait_limits *limits,
 	}
 	*connection = made;
 	return 0;
+}
+
+const uint8_t *connection_token(const struct provium_connection *connection)
+{
+	return connection->has_token ? connection->token : NULL;
 }
 
 void connection_set_monitor(struct provium_connection *connection,
@@ -423,7 +432,11 @@ void provium_connection_free(struct provium_connection *connection)
 	if (!connection)
 		return;
 	close_fd(connection->fd);
+	/* AUTH may have been in it. */
+	if (connection->queue)
+		explicit_bzero(connection->queue, connection->queue_capacity);
 	free(connection->queue);
+	explicit_bzero(connection->token, sizeof(connection->token));
 	kernel_finish(&connection->kernel);
 	worker_ends_finish(&connection->worker_ends);
 	frame_reader_finish(&connection->reader);

@@ -73,8 +73,12 @@ struct provium_connection {
 	struct connection_monitor monitor;
 	bool has_monitor;
 
-	/* The first READY. */
+	/* The first READY, or where that asks for AUTH the one that answers it. */
 	bool ready;
+	/* The request that was sent for it; 0: none was. */
+	uint32_t auth_id;
+	bool has_token;
+	uint8_t token[PROVIUM_TOKEN_SIZE];
 	struct provium_agent agent;
 	struct agent_text agent_text;
 	uint32_t max_frame;
@@ -103,10 +107,14 @@ struct provium_connection {
 
 /*
  * Makes a connection of a connected stream socket, which it owns from then on (also on failure),
- * and waits for READY. Cancel fd and monitor of the limits stay with it.
+ * and waits for READY; where the agent asks for a token it gets this one (NULL: there is none).
+ * Cancel fd and monitor of the limits stay with it, and a copy of the token.
  */
-int connection_open(int fd, const struct wait_limits *limits,
+int connection_open(int fd, const uint8_t *token, const struct wait_limits *limits,
 		    struct provium_connection **connection, struct provium_error *error);
+
+/* For other connections to the same guest; NULL: it has none. */
+const uint8_t *connection_token(const struct provium_connection *connection);
 
 /*
  * From now on a call that waits fails with what the monitor says (and the connection ends).

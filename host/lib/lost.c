@@ -47,7 +47,7 @@ void lost_ask(struct provium_connection *connection, const struct deadline *dead
 	if (deadline->at_ns < limits.deadline.at_ns)
 		limits.deadline = *deadline;
 	if (address_connect(&connection->address, &limits, &fd, &failure) == 0 &&
-	    connection_open(fd, &limits, &again, &failure) == 0) {
+	    connection_open(fd, connection_token(connection), &limits, &again, &failure) == 0) {
 		compare(connection, &again->agent);
 		/*
 		 * What the kernel has said of it is sent behind READY, and once. An agent that does

@@ -57,7 +57,7 @@ int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
 		return -1;
 	if (address_connect(&address, &limits, &fd, error) < 0)
 		return -1;
-	if (connection_open(fd, &limits, connection, error) < 0)
+	if (connection_open(fd, vm->token, &limits, connection, error) < 0)
 		return -1;
 	connection_set_address(*connection, &address);
 	return 0;
@@ -270,5 +270,6 @@ void provium_vm_free(struct provium_vm *vm)
 	vm_watch_stop(&vm->watch);
 	vm_monitor_finish(vm);
 	vm_files_remove(&vm->files);
+	explicit_bzero(vm->token, sizeof(vm->token));
 	free(vm);
 }

@@ -37,8 +37,9 @@ struct provium_vm {
 	/* provium-vsock ends when it is closed. */
 	int life_fd;
 	struct vm_watch watch;
-	/* The agent. */
+	/* The agent, and what it asks of every connection. */
 	struct address address;
+	uint8_t token[PROVIUM_TOKEN_SIZE];
 	int cancel_fd;
 	struct provium_connection *connection;
 	/* Before the agent has answered. */

@@ -27,6 +27,7 @@
 #include "host/lib/connection.h"
 #include "host/lib/error.h"
 #include "host/lib/qemu_args.h"
+#include "host/lib/token.h"
 #include "host/lib/vm.h"
 #include "host/lib/vm_command_line.h"
 #include "host/lib/vm_options.h"
@@ -195,7 +196,9 @@ static int make_channels(struct boot *boot)
 	int qmp = -1;
 	int file;
 
-	if (vm_files_make(&vm->files, options->console, options->socket, boot->error) < 0)
+	if (token_make(vm->token, boot->error) < 0 ||
+	    vm_files_make(&vm->files, options->console, options->socket, boot->error) < 0 ||
+	    vm_files_leave_token(&vm->files, vm->token, boot->error) < 0)
 		return -1;
 	if (make_pair(&qmp, &boot->qemu_qmp, boot->error) < 0)
 		return -1;
@@ -249,6 +252,7 @@ static int pack_initrd(struct boot *boot)
 		.n_files = options->n_files,
 		.initrd = options->initrd,
 		.busybox = !options->initrd && !options->no_userland,
+		.token = boot->vm->token,
 	};
 	cleanup_free const char **modules = list_modules(options);
 
@@ -385,7 +389,7 @@ static int connect_agent(struct boot *boot)
 		int fd;
 
 		if (address_connect(&vm->address, &limits, &fd, &error) == 0 &&
-		    connection_open(fd, &limits, &vm->connection, &error) == 0) {
+		    connection_open(fd, vm->token, &limits, &vm->connection, &error) == 0) {
 			connection_set_address(vm->connection, &vm->address);
 			return 0;
 		}

@@ -101,6 +101,20 @@ int vm_files_make(struct vm_files *files, const char *console, const char *socke
 	return 0;
 }
 
+int vm_files_leave_token(struct vm_files *files, const uint8_t token[PROVIUM_TOKEN_SIZE],
+			 struct provium_error *error)
+{
+	char path[TOKEN_PATH_SIZE];
+
+	if (!files->own_socket)
+		return 0;
+	snprintf(path, sizeof(path), "%s" TOKEN_SUFFIX, files->socket);
+	if (token_write(path, token, error) < 0)
+		return -1;
+	memcpy(files->token, path, sizeof(path));
+	return 0;
+}
+
 int vm_files_open_console(const struct vm_files *files, struct provium_error *error)
 {
 	/* Guests print secrets. Non-blocking: it may be a FIFO, or a terminal that is stopped. */
@@ -122,6 +136,8 @@ void vm_files_remove(struct vm_files *files)
 
 	if (files->own_socket)
 		unlink(files->socket);
+	if (files->token[0])
+		unlink(files->token);
 	if (!files->directory[0])
 		return;
 	/* Beside the two names there may be listeners for the guest's connections (vsock_PORT). */

@@ -136,7 +136,8 @@ int provium_worker_connect(struct provium_connection *connection,
 		return unknown_way(worker, error);
 	if (address_of(&connection->address, worker->port, &address, error) < 0 ||
 	    address_connect(&address, &limits, &fd, error) < 0 ||
-	    connection_open(fd, &limits, worker_connection, error) < 0) {
+	    connection_open(fd, connection_token(connection), &limits, worker_connection, error) <
+		    0) {
 		error_prefix(error, "worker %" PRIu64, worker->number);
 		return -1;
 	}

@@ -58,6 +58,8 @@ offers '' run --memory ''
 offers 'kernel.img,kernels' run --file /guest = k
 offers 'kernel.img,kernels' exec --connect unix : k
 offers 'kernel.img,kernels' shim -o k
+offers 'kernel.img,kernels' shim --token k
+offers 'kernel.img,kernels' exec --token k
 offers '--memory,--merge-stderr,--module,--modules' run --accel kvm --file /guest = host --m
 
 # What is the guest's.
@@ -95,7 +97,7 @@ offers '--clear-env' exec --cl
 offers '' job resize k
 
 offers 'kill,list,spawn' worker ''
-offers '--thread,--timeout' worker spawn --t
+offers '--thread,--timeout,--token' worker spawn --t
 offers 'kernel.img,kernels' worker spawn --connect agent-unix : k
 offers '' worker kill k
 

@@ -865,6 +865,33 @@ START_TEST(no_space)
 }
 END_TEST
 
+/* The archive is as secret as what is in it. */
+START_TEST(with_token)
+{
+	static const unsigned char token[PROVIUM_TOKEN_SIZE] = "a\0token\377 of 32 bytes";
+	const struct provium_shim_options none = { 0 };
+	const struct provium_shim_options options = { .token = token };
+	struct listing *listing;
+	struct stat status;
+
+	umask(0);
+	make_file("out", "old", 3, 0666);
+	assert_written(&options);
+	ck_assert_int_eq(stat(at("out"), &status), 0);
+	ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
+	listing = read_archive(0);
+	assert_entry(listing, "provium-token", S_IFREG | 0400, NULL);
+	ck_assert_uint_eq(find(listing, "provium-token")->size, sizeof(token));
+	ck_assert_mem_eq(find(listing, "provium-token")->data, token, sizeof(token));
+	free_listing(listing);
+
+	assert_written(&none);
+	listing = read_archive(0);
+	ck_assert_ptr_null(find(listing, "provium-token"));
+	free_listing(listing);
+}
+END_TEST
+
 START_TEST(replaces)
 {
 	const struct provium_shim_options options = { 0 };
@@ -909,6 +936,7 @@ int main(void)
 	tcase_add_test(tests, deterministic);
 	tcase_add_test(tests, large_files_are_streamed);
 	tcase_add_test(tests, no_space);
+	tcase_add_test(tests, with_token);
 	tcase_add_test(tests, replaces);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite);

@@ -21,6 +21,7 @@ static const struct option_spec options[] = {
 	  .completion = COMPLETE_FILE,
 	  .parse = parse_string,
 	  .offset = offsetof(struct shell_options, connect.address) },
+	TOKEN_OPTION_ROW(struct shell_options, connect),
 	GUEST_OPTION_ROWS(struct shell_options, guest),
 	GUEST_TIMEOUT_OPTION_ROW(struct shell_options, connect.timeout_ms),
 	COMMAND_OPTION_ROWS(struct shell_options, command),
@@ -41,6 +42,9 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 	(void)operands;
 	if (raw_terminal_check("run a command with 'provium run' or 'provium exec'", error) < 0)
 		return -1;
+	if (!given->connect.address && given->connect.token)
+		return cli_fail(error, PROVIUM_INVALID,
+				"--token is for a guest that runs: give --connect, too");
 	if (!given->connect.address)
 		return guest_run(&given->guest, given->connect.timeout_ms, false, &session, error);
 	if (guest_options_given(&given->guest))

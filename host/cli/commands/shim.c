@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "host/cli/commands/command.h"
 #include "host/cli/options/values.h"
 
@@ -7,6 +9,7 @@ struct shim_options {
 	struct string_list modules;
 	struct file_list files;
 	const char *initrd;
+	const char *token;
 };
 
 #define OFFSET(field) offsetof(struct shim_options, field)
@@ -47,6 +50,14 @@ static const struct option_spec options[] = {
 	  .completion = COMPLETE_FILE,
 	  .parse = parse_string,
 	  .offset = OFFSET(initrd) },
+	{ .name = "token",
+	  .value = "FILE",
+	  .help = "Put in the token of FILE, 32 bytes that nobody else may read: the agent serves "
+		  "only who sends them (--token of the commands with --connect). The archive is "
+		  "then for this user alone.",
+	  .completion = COMPLETE_FILE,
+	  .parse = parse_string,
+	  .offset = OFFSET(token) },
 	{ 0 },
 };
 
@@ -60,9 +71,18 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 		.n_files = given->files.count,
 		.initrd = given->initrd,
 	};
+	unsigned char token[PROVIUM_TOKEN_SIZE];
+	int result = 0;
 
 	(void)operands;
-	return provium_shim_write(&shim, given->output, error);
+	if (given->token) {
+		result = provium_token_read(given->token, token, error);
+		shim.token = token;
+	}
+	if (result == 0)
+		result = provium_shim_write(&shim, given->output, error);
+	explicit_bzero(token, sizeof(token));
+	return result;
 }
 
 const struct command shim_command = {

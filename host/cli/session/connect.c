@@ -1,14 +1,31 @@
 #include "host/cli/session/connect.h"
 
+#include <string.h>
+
 #include "host/cli/session/exit_status.h"
 
 #define CONNECT_TIMEOUT_MS 10000
+
+static int connect_token(const struct connect_options *options,
+			 struct provium_connection **connection, struct provium_error *error)
+{
+	unsigned char token[PROVIUM_TOKEN_SIZE];
+	int result = 0;
+
+	if (options->token)
+		result = provium_token_read(options->token, token, error);
+	if (result == 0)
+		result = provium_connect_token(options->address, options->token ? token : NULL,
+					       CONNECT_TIMEOUT_MS, connection, error);
+	explicit_bzero(token, sizeof(token));
+	return result;
+}
 
 int connect_agent(const struct connect_options *options, struct provium_connection **connection,
 		  struct interrupts *interrupts, struct provium_error *error)
 {
 	/* A signal that comes before there is anything to undo may end us right here. */
-	if (provium_connect(options->address, CONNECT_TIMEOUT_MS, connection, error) < 0)
+	if (connect_token(options, connection, error) < 0)
 		return -1;
 	if (interrupts_init(interrupts, options->timeout_ms, error) < 0) {
 		provium_connection_free(*connection);

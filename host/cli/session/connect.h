@@ -12,11 +12,20 @@
 
 struct connect_options {
 	const char *address;
+	const char *token;
 	uint64_t timeout_ms;
 };
 
 /* The rows of their tables; field: a struct connect_options in the command's options struct. */
 /* clang-format off */
+#define TOKEN_OPTION_ROW(type, field)                                                             \
+	{ .name = "token", .value = "FILE",                                                       \
+	  .help = "A file with the 32 bytes that the agent asks for, which nobody else may "      \
+		  "read. Not needed with the socket of provium run --socket, which has it "       \
+		  "beside it.",                                                                   \
+	  .completion = COMPLETE_FILE, .parse = parse_string,                                     \
+	  .offset = offsetof(type, field.token) }
+
 #define CONNECT_OPTION_ROWS(type, field)                                                          \
 	{ .name = "connect", .value = "ADDRESS",                                                  \
 	  .help = "The agent: vsock:CID[:PORT], or unix:PATH[:PORT] for the hybrid vsock socket " \
@@ -24,6 +33,7 @@ struct connect_options {
 		  "given. Required.",                                                             \
 	  .completion = COMPLETE_FILE, .parse = parse_string, .required = true,                   \
 	  .offset = offsetof(type, field.address) },                                              \
+	TOKEN_OPTION_ROW(type, field),                                                            \
 	{ .name = "timeout", .value = "SECONDS",                                                  \
 	  .help = "Give up after so long, counted from when the agent has answered; the exit "    \
 		  "status is then 124.",                                                          \
