@@ -1006,7 +1006,8 @@ struct provium_vm_options {
 	const struct provium_disk *disks;
 	size_t n_disks;
 	/*
-	 * Where the console goes: a file, truncated (made with mode 0600), a FIFO or a terminal.
+	 * Where the console goes: a file, truncated (made with mode 0600), a FIFO or a terminal. Of
+	 * symbolic links those of /dev and /proc alone are followed.
 	 * After 256 MiB, or when the disk is full, on_notice says so, and the rest is left out.
 	 * NULL: a temporary file.
 	 */

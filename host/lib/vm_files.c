@@ -19,6 +19,33 @@ static void close_directory(DIR **dir)
 		closedir(*dir);
 }
 
+/*
+ * In a directory that others may write to they could put another in the place of ours, unless it is
+ * sticky, as /tmp is. A group that is this process's own is taken for the user's.
+ */
+static int check_place(const char *place, struct provium_error *error)
+{
+	struct stat status;
+	mode_t others = S_IWOTH;
+
+	if (stat(place, &status) < 0)
+		return error_set(error, PROVIUM_HOST, errno, "temporary directory '%s'", place);
+	if (status.st_gid != getegid())
+		others |= S_IWGRP;
+	if (status.st_uid != geteuid() && status.st_uid != 0)
+		return error_set(
+			error, PROVIUM_INVALID, 0,
+			"temporary directory '%s' belongs to another user: let TMPDIR name "
+			"one of your own",
+			place);
+	if (status.st_mode & others && !(status.st_mode & S_ISVTX))
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "others may replace what is in the temporary directory '%s': let "
+				 "TMPDIR name another, or chmod +t",
+				 place);
+	return 0;
+}
+
 static int make_directory(struct vm_files *files, struct provium_error *error)
 {
 	const char *place = getenv("TMPDIR");
@@ -30,6 +57,8 @@ static int make_directory(struct vm_files *files, struct provium_error *error)
 	absolute = realpath(place, NULL);
 	if (!absolute)
 		return error_set(error, PROVIUM_HOST, errno, "temporary directory '%s'", place);
+	if (check_place(absolute, error) < 0)
+		return -1;
 	if (snprintf(files->directory, sizeof(files->directory), "%s/provium-XXXXXX", absolute) >=
 		    (int)sizeof(files->directory) ||
 	    !mkdtemp(files->directory)) {
@@ -93,6 +122,7 @@ int vm_files_make(struct vm_files *files, const char *console, const char *socke
 	else
 		length = snprintf(files->console, sizeof(files->console), "%s/console",
 				  files->directory);
+	files->own_console = console != NULL;
 	if (length >= (int)sizeof(files->console)) {
 		vm_files_remove(files);
 		return error_set(error, PROVIUM_INVALID, ENAMETOOLONG, "console '%.80s...'",
@@ -115,12 +145,30 @@ int vm_files_leave_token(struct vm_files *files, const uint8_t token[PROVIUM_TOK
 	return 0;
 }
 
+static bool is_below(const char *path, const char *directory)
+{
+	return strncmp(path, directory, strlen(directory)) == 0;
+}
+
 int vm_files_open_console(const struct vm_files *files, struct provium_error *error)
 {
 	/* Guests print secrets. Non-blocking: it may be a FIFO, or a terminal that is stopped. */
-	int fd = open(files->console,
-		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	int fd;
 
+	/*
+	 * Whoever else may write to the directory could have made a link there, and have another
+	 * file emptied. /dev and /proc are root's, and their links what people mean.
+	 */
+	if (!is_below(files->console, "/dev/") && !is_below(files->console, "/proc/"))
+		flags |= O_NOFOLLOW;
+	flags |= files->own_console ? O_TRUNC : O_EXCL;
+	fd = open(files->console, flags, 0600);
+	if (fd < 0 && errno == ELOOP)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "console '%s' is a symbolic link, which somebody else may have "
+				 "made: give the file itself",
+				 files->console);
 	if (fd < 0 && errno == ENXIO)
 		return error_set(error, PROVIUM_HOST, errno,
 				 "open console '%s' (a FIFO that nobody reads?)", files->console);

@@ -13,6 +13,8 @@ struct vm_files {
 	/* Mode 0700, under TMPDIR; "" before it is made. */
 	char directory[PATH_MAX];
 	char console[PATH_MAX];
+	/* At the caller's place: may be there before. */
+	bool own_console;
 	/* Where provium-vsock listens. */
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	/* The caller's place; removed at the end too. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/util.h"
 #include "unit.h"
 
 static char base[64];
@@ -118,6 +119,127 @@ START_TEST(test_socket_in_the_way)
 }
 END_TEST
 
+/* What somebody else may have put where our files go. */
+START_TEST(test_planted_links)
+{
+	char console[96], socket[96], beside[128], victim[96];
+	static const uint8_t token[PROVIUM_TOKEN_SIZE] = "token";
+	int fd;
+
+	snprintf(victim, sizeof(victim), "%s/victim", base);
+	snprintf(console, sizeof(console), "%s/console", base);
+	snprintf(socket, sizeof(socket), "%s/socket", base);
+	snprintf(beside, sizeof(beside), "%s" TOKEN_SUFFIX, socket);
+	fd = open(victim, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	ck_assert_int_eq(write(fd, "kept", 4), 4);
+	close(fd);
+
+	ck_assert_int_eq(symlink("victim", console), 0);
+	ck_assert_int_eq(vm_files_make(&files, console, socket, &error), 0);
+	ck_assert_int_eq(vm_files_open_console(&files, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_INVALID);
+	ck_assert_msg(strstr(error.message, "symbolic link"), "%s", error.message);
+
+	/* One to a name that is not there would otherwise be filled for whoever made it. */
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(symlink(i ? "victim" : "nothing", beside), 0);
+		ck_assert_int_eq(vm_files_leave_token(&files, token, &error), -1);
+		ck_assert_int_eq(error.os_errno, EEXIST);
+		ck_assert_str_eq(files.token, "");
+		unlink(beside);
+	}
+	ck_assert_int_eq(vm_files_leave_token(&files, token, &error), 0);
+	check_mode(beside, 0600);
+	vm_files_remove(&files);
+	ck_assert_int_eq(access(beside, F_OK), -1);
+
+	ck_assert_int_eq(symlink("nothing", socket), 0);
+	ck_assert_int_eq(vm_files_make(&files, NULL, socket, &error), -1);
+	ck_assert_int_eq(error.os_errno, EEXIST);
+	unlink(socket);
+	unlink(console);
+	fd = open(victim, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 4);
+	close(fd);
+	unlink(victim);
+}
+END_TEST
+
+/* A terminal, or what stands for one, is named by a link. */
+START_TEST(test_console_of_ours)
+{
+	char console[96];
+	int pair[2], fd;
+
+	ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+	snprintf(console, sizeof(console), "/dev/fd/%d", pair[1]);
+	ck_assert_int_eq(vm_files_make(&files, console, NULL, &error), 0);
+	fd = vm_files_open_console(&files, &error);
+	ck_assert_msg(fd >= 0, "%s", error.message);
+	close(fd);
+	vm_files_remove(&files);
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+/* Directories in which others could put something else in the place of ours. */
+START_TEST(test_tmpdir_of_others)
+{
+	static const struct {
+		mode_t mode;
+		/* Of a group of others. */
+		bool other_group;
+		bool good;
+	} modes[] = {
+		{ 0700, false, true },  { 0755, true, true },  { 0777, false, false },
+		{ 01777, false, true }, { 0775, false, true }, { 0775, true, false },
+		{ 01775, true, true },  { 0770, true, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (modes[i].other_group && geteuid() != 0)
+			continue;
+		ck_assert_int_eq(chown(base, (uid_t)-1, modes[i].other_group ? 12345 : getegid()),
+				 0);
+		ck_assert_int_eq(chmod(base, modes[i].mode), 0);
+		ck_assert_msg((vm_files_make(&files, NULL, NULL, &error) == 0) == modes[i].good,
+			      "%zu: %s", i, error.message);
+		if (!modes[i].good) {
+			ck_assert_int_eq(error.code, PROVIUM_INVALID);
+			ck_assert_msg(strstr(error.message, "TMPDIR"), "%s", error.message);
+		}
+		vm_files_remove(&files);
+	}
+	if (!unit_is_root())
+		return;
+	/* Its owner may do so, whatever its mode is. */
+	ck_assert_int_eq(chmod(base, 01777), 0);
+	ck_assert_int_eq(chown(base, 12345, getegid()), 0);
+	ck_assert_int_eq(vm_files_make(&files, NULL, NULL, &error), -1);
+	ck_assert_msg(strstr(error.message, "belongs to another user"), "%s", error.message);
+}
+END_TEST
+
+/* As a user to whom root's directories are root's. */
+START_TEST(test_tmpdir_of_another)
+{
+	if (!unit_is_root())
+		return;
+	ck_assert_int_eq(chmod(base, 01777), 0);
+	ck_assert_int_eq(seteuid(12345), 0);
+	ck_assert_int_eq(vm_files_make(&files, NULL, NULL, &error), 0);
+	vm_files_remove(&files);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_int_eq(chown(base, 23456, getegid()), 0);
+	ck_assert_int_eq(seteuid(12345), 0);
+	ck_assert_int_eq(vm_files_make(&files, NULL, NULL, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_INVALID);
+	ck_assert_msg(strstr(error.message, "belongs to another user"), "%s", error.message);
+	ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
 START_TEST(test_socket_too_long)
 {
 	char socket[200];
@@ -195,6 +317,10 @@ int main(void)
 	tcase_add_test(tcase, test_remove_all);
 	tcase_add_test(tcase, test_own_places);
 	tcase_add_test(tcase, test_socket_in_the_way);
+	tcase_add_test(tcase, test_planted_links);
+	tcase_add_test(tcase, test_console_of_ours);
+	tcase_add_test(tcase, test_tmpdir_of_others);
+	tcase_add_test(tcase, test_tmpdir_of_another);
 	tcase_add_test(tcase, test_socket_too_long);
 	tcase_add_test(tcase, test_long_tmpdir);
 	tcase_add_test(tcase, test_no_tmpdir);
