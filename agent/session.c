@@ -39,7 +39,8 @@ static void on_drained(void *owner)
 	list_for_each(request, &session->requests, link)
 		if (request->operations->resume)
 			request->operations->resume(request);
-	kmsg_catch_up(session);
+	if (session->authorised)
+		kmsg_catch_up(session);
 	turn_next(session);
 }
 

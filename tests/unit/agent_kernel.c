@@ -18,6 +18,7 @@
 #include "agent/kmsg.h"
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "proto/limits.h"
 #include "unit.h"
 
 #define KIND(name) PROVIUM__V1__KERNEL_EVENT_KIND__KERNEL_##name
@@ -137,6 +138,68 @@ static void expect_numbers(const Provium__V1__Message *message, uint32_t id, uin
 	for (size_t i = 0; i < count; i++)
 		ck_assert_uint_eq(message->kernel_events[i], first + i);
 }
+
+/* ------------------------------------------------------------------------------------------- */
+/* Who may know */
+
+static const uint8_t token[PROVIUM_TOKEN_SIZE] = "of the guest";
+
+static void start_with_token(void)
+{
+	agent_config.token = token;
+	start();
+}
+
+/* PINGs, until the agent reads no more of them. Returns how many are whole. */
+static unsigned int flood(struct client *to)
+{
+	static const uint8_t ping[] = { 5, 0, 0, 0, 0x6a, 0, 0x80, 0x01, 7 };
+	size_t sent = 0;
+
+	for (int refused = 0; refused < 10;) {
+		size_t at = sent % sizeof(ping);
+		ssize_t count = send(to->fd, ping + at, sizeof(ping) - at, MSG_DONTWAIT);
+
+		if (count > 0) {
+			sent += (size_t)count;
+			refused = 0;
+			continue;
+		}
+		ck_assert_int_eq(errno, EAGAIN);
+		refused++;
+		usleep(20000);
+	}
+	return (unsigned int)(sent / sizeof(ping));
+}
+
+/* Neither at once nor when it reads again, which is when others are told what they have missed. */
+START_TEST(tells_no_stranger)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Auth auth = PROVIUM__V1__AUTH__INIT;
+	struct client stranger;
+	unsigned int count;
+
+	client_connect(&stranger);
+	print_warning();
+	count = flood(&stranger);
+	ck_assert_uint_gt(count, 10000);
+	for (unsigned int i = 0; i < count; i++)
+		client_expect_error(&stranger, 7, CODE(AUTH), "AUTH must come first");
+	client_close(&stranger);
+
+	client_connect(&stranger);
+	auth.has_token = true;
+	auth.token = (ProtobufCBinaryData){ sizeof(token), (uint8_t *)(uintptr_t)token };
+	message.body_case = BODY(AUTH);
+	message.auth = &auth;
+	client_send(&stranger, &message);
+	client_expect(&stranger, BODY(READY));
+	expect_event(&stranger, 1, KIND(WARNING), warning);
+	client_ping(&stranger);
+	client_close(&stranger);
+}
+END_TEST
 
 /* ------------------------------------------------------------------------------------------- */
 /* Events */
@@ -695,6 +758,12 @@ int main(void)
 	tcase_add_test(tcase, keeps_events_for_who_does_not_read);
 	tcase_add_test(tcase, names_the_call);
 	tcase_add_test(tcase, names_no_call_while_others_run);
+	suite_add_tcase(suite, tcase);
+
+	tcase = unit_counted_case("strangers");
+	tcase_add_checked_fixture(tcase, start_with_token, finish);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, tells_no_stranger);
 	suite_add_tcase(suite, tcase);
 
 	tcase = unit_counted_case("records");
