@@ -12,6 +12,9 @@
 /* The least that an agent must take: a chunk of bulk data and what surrounds it. */
 #define MIN_MAX_FRAME (PROVIUM_CHUNK + KIB(4))
 
+/* Of AUTH, so that the requests that people are told of are counted from 1, with a token or not. */
+#define AUTH_ID       UINT32_MAX
+
 static enum provium_code code_of(Provium__V1__ErrorCode code)
 {
 	switch (code) {
@@ -129,7 +132,7 @@ static void send_auth(struct provium_connection *connection)
 				"provium_connect_token)");
 		return;
 	}
-	connection->auth_id = ++connection->last_id;
+	connection->auth_id = AUTH_ID;
 	auth.has_token = true;
 	auth.token.data = connection->token;
 	auth.token.len = sizeof(connection->token);

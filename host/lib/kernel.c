@@ -149,6 +149,13 @@ void kernel_take(struct provium_connection *connection, const Provium__V1__Kerne
 				event->number, events->last);
 		return;
 	}
+	if (event->text.len > KERNEL_MAX_TEXT) {
+		connection_lose(
+			connection, PROVIUM_PROTOCOL, 0,
+			"the agent sent a kernel event of %zu bytes, at most %zu are allowed",
+			event->text.len, KERNEL_MAX_TEXT);
+		return;
+	}
 	kept = malloc(sizeof(*kept) + event->text.len + 1);
 	if (!kept) {
 		connection_lose(connection, PROVIUM_HOST, ENOMEM, "a kernel event");

@@ -14,6 +14,9 @@ struct provium_connection;
 #define KERNEL_MAX_EVENTS  64
 #define KERNEL_MAX_NUMBERS 64
 
+/* Bytes of one event: an agent sends 64 KiB at most, and what is kept here must not fill memory. */
+#define KERNEL_MAX_TEXT    ((size_t)256 << 10)
+
 struct kernel_events {
 	/* Links struct kernel_event, the oldest first. */
 	struct list list;

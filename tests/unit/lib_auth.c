@@ -147,7 +147,7 @@ static void other_id_script(struct fake *agent)
 {
 	send_brief(agent, 0);
 	expect_auth(agent);
-	send_full(agent, agent->id + 1);
+	send_full(agent, 1);
 	fake_expect_end(agent);
 }
 
@@ -186,7 +186,7 @@ static const struct {
 	{ other_major_script, PROVIUM_PROTOCOL, "speaks protocol" },
 	{ refuse_script, PROVIUM_AUTH, "no such token" },
 	{ again_script, PROVIUM_PROTOCOL, "asks for it again" },
-	{ other_id_script, PROVIUM_PROTOCOL, "READY with id 2 instead of 1" },
+	{ other_id_script, PROVIUM_PROTOCOL, "READY with id 1 instead of 4294967295" },
 	{ ready_with_id_script, PROVIUM_PROTOCOL, "READY with id 7 instead of 0" },
 	{ ok_script, PROVIUM_PROTOCOL, "instead of READY" },
 	{ close_script, PROVIUM_DISCONNECTED, "closed the connection" },

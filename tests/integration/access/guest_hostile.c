@@ -104,7 +104,10 @@ static void send_ready(int fd, uint32_t id, bool auth)
 	send_message(fd, id, READY, &ready);
 }
 
-/* Waits for a request: all of them have the id 1, as the library counts. */
+/* The library's ids: of AUTH; other requests are counted from 1. */
+#define AUTH_ID UINT32_MAX
+
+/* Waits for a request. */
 static void await_request(int fd)
 {
 	uint8_t request[4096];
@@ -218,7 +221,7 @@ static void auth_again(int fd)
 {
 	send_ready(fd, 0, true);
 	await_request(fd);
-	send_ready(fd, 1, true);
+	send_ready(fd, AUTH_ID, true);
 	await_request(fd);
 }
 
@@ -231,7 +234,7 @@ static void auth_refused(int fd)
 	put_number(&error, 1, 8);
 	/* What a terminal might obey. */
 	put_text(&error, 5, "\x1b[2Jnot for you");
-	send_message(fd, 1, ERROR, &error);
+	send_message(fd, AUTH_ID, ERROR, &error);
 	await_request(fd);
 }
 
