@@ -29,8 +29,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* So little that the socket takes it, and all replies to it, at once: nobody else is needed. */
-#define MAX_INPUT 8192
-#define ROOM      (1 << 20)
+#define MAX_INPUT  8192
+#define ROOM       (1 << 20)
+
+/* Bytes of an AUTH with a small id and a token. */
+#define AUTH_FRAME 39
 
 /* What a program would do to this machine is not done. */
 int64_t arch_call(uint64_t number, const uint64_t args[6])
@@ -217,12 +220,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.dev_fd = -1,
 		.power = keep_power,
 	};
+	static const uint8_t token[] = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT";
 	int room = ROOM;
 	int pair[2];
 
 	if (size > MAX_INPUT)
 		return -1;
 	log_set_level(LEVEL_ERROR);
+	/* What begins with a frame of the length of an AUTH is asked for one. */
+	if (size > 0 && data[0] == AUTH_FRAME)
+		config.token = token;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));

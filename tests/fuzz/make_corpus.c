@@ -108,6 +108,20 @@ static ProtobufCBinaryData bytes(const char *text)
 	return (ProtobufCBinaryData){ strlen(text), (uint8_t *)(uintptr_t)text };
 }
 
+/* token: 32 bytes are a good one; NULL: none. */
+static void add_auth(uint32_t id, const char *token)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Auth auth = PROVIUM__V1__AUTH__INIT;
+
+	auth.has_token = token != NULL;
+	if (token)
+		auth.token = bytes(token);
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_AUTH;
+	message.auth = &auth;
+	add(id, &message);
+}
+
 static void add_write_file(uint32_t id, bool atomic)
 {
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
@@ -357,8 +371,33 @@ static void add_read_memory(uint32_t id)
 	add(id, &message);
 }
 
+/* dispatch.c asks for a token where a script begins with the frame of one. */
+static void write_auth_seeds(void)
+{
+	static const char right[] = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT";
+	static const char wrong[] = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTt";
+
+	add_auth(1, right);
+	add_exec(2);
+	add_auth(3, wrong);
+	add_plain(4, false);
+	end_script("auth");
+	add_auth(1, wrong);
+	add_auth(2, right);
+	add_exec(3);
+	add_cancel(4, 1);
+	end_script("auth-wrong");
+	add_auth(1, right);
+	add_auth(2, NULL);
+	add_auth(3, "short");
+	add_auth(4, "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT");
+	add_plain(5, true);
+	end_script("auth-again");
+}
+
 static void write_dispatch_seeds(void)
 {
+	write_auth_seeds();
 	add_exec(1);
 	add_plain(2, false);
 	end_script("exec");
