@@ -72,15 +72,13 @@ static int run(const void *parsed, char **operands, struct provium_error *error)
 		.initrd = given->initrd,
 	};
 	unsigned char token[PROVIUM_TOKEN_SIZE];
-	int result = 0;
+	int result;
 
 	(void)operands;
-	if (given->token) {
-		result = provium_token_read(given->token, token, error);
-		shim.token = token;
-	}
-	if (result == 0)
-		result = provium_shim_write(&shim, given->output, error);
+	if (given->token && provium_token_read(given->token, token, error) < 0)
+		return -1;
+	shim.token = given->token ? token : NULL;
+	result = provium_shim_write(&shim, given->output, error);
 	explicit_bzero(token, sizeof(token));
 	return result;
 }

@@ -10,13 +10,12 @@ static int connect_token(const struct connect_options *options,
 			 struct provium_connection **connection, struct provium_error *error)
 {
 	unsigned char token[PROVIUM_TOKEN_SIZE];
-	int result = 0;
+	int result;
 
-	if (options->token)
-		result = provium_token_read(options->token, token, error);
-	if (result == 0)
-		result = provium_connect_token(options->address, options->token ? token : NULL,
-					       CONNECT_TIMEOUT_MS, connection, error);
+	if (options->token && provium_token_read(options->token, token, error) < 0)
+		return -1;
+	result = provium_connect_token(options->address, options->token ? token : NULL,
+				       CONNECT_TIMEOUT_MS, connection, error);
 	explicit_bzero(token, sizeof(token));
 	return result;
 }

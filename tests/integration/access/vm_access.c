@@ -6,9 +6,9 @@
  * The guest's init is a script that looks for the token, waits to be told (an orphan's end
  * interrupts that), and then puts a hostile program in the place of the agent.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -272,28 +272,24 @@ static void check_loopback(void)
 /* ------------------------------------------------------------------------------------------- */
 /* The host's files */
 
-/* Returns how many entries there are below. */
-static unsigned int expect_private(const char *path)
+static unsigned int private_entries;
+
+static int expect_private(const char *path, const struct stat *status, int type, struct FTW *at)
 {
-	DIR *directory = opendir(path);
-	const struct dirent *entry;
-	unsigned int count = 0;
+	(void)type;
+	if (at->level == 0)
+		return 0;
+	ck_assert_msg((status->st_mode & 0077) == 0, "%s: %o", path, status->st_mode);
+	ck_assert_uint_eq(status->st_uid, geteuid());
+	private_entries++;
+	return 0;
+}
 
-	ck_assert_ptr_nonnull(directory);
-	while ((entry = readdir(directory))) {
-		char below[300];
-		struct stat status;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
-		must(lstat(below, &status));
-		ck_assert_msg((status.st_mode & 0077) == 0, "%s: %o", below, status.st_mode);
-		ck_assert_uint_eq(status.st_uid, geteuid());
-		count += 1 + (S_ISDIR(status.st_mode) ? expect_private(below) : 0);
-	}
-	closedir(directory);
-	return count;
+static void check_files(void)
+{
+	must(nftw(machine_directory, expect_private, 8, FTW_PHYS));
+	/* Socket, token, and the private directory with the console. */
+	ck_assert_uint_ge(private_entries, 4);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -402,8 +398,7 @@ static void check_end(void)
 START_TEST(who_may)
 {
 	boot();
-	/* Socket, token, and the private directory with the console. */
-	ck_assert_uint_ge(expect_private(machine_directory), 4);
+	check_files();
 	check_token_is_nowhere();
 	check_token_is_wanted();
 	check_loopback();

@@ -55,6 +55,52 @@ class AgentCase(Case):
         return self.execute("sh", "-c", script, **keywords)
 
 
+class Token(Case):
+    def test_agent_that_asks(self):
+        socket, token = self.path("agent"), self.write("token", os.urandom(32))
+        agent = subprocess.Popen([AGENT, "--listen", f"unix:{socket}", "--token", token],
+                                 stdin=subprocess.DEVNULL, env=self.environment())
+        self.addCleanup(agent.wait, timeout=30)
+        self.addCleanup(agent.terminate)
+        os.chmod(token, 0o600)
+        at = ["--connect", f"agent-unix:{socket}"]
+        end = time.monotonic() + 10
+        while (told := self.provium("info", *at, "--token", token))[0] != 0:
+            self.assertIsNone(agent.poll())
+            self.assertLess(time.monotonic(), end, told[2])
+            time.sleep(0.01)
+        # Each of the commands with --connect has it, by the same lines of code.
+        self.assertEqual(self.provium("exec", *at, "--token", token, "--", "echo", "in"),
+                         (0, b"in\n", ""))
+        self.assertEqual(self.provium("job", "list", *at, "--token", token, "--json")[0], 0)
+        self.assertEqual(self.provium("worker", "list", *at, "--token", token, "--json")[0], 0)
+        self.assertEqual(self.provium("file", "cat", *at, "--token", token, "/dev/null"),
+                         (0, b"", ""))
+
+        self.assert_fails(self.provium("exec", *at, "--", "true"), 125, "asks for a token",
+                          "--token")
+        other = self.write("other", os.urandom(32))
+        os.chmod(other, 0o600)
+        self.assert_fails(self.provium("exec", *at, "--token", other, "--", "true"), 125,
+                          "not the guest's token")
+
+    def test_files(self):
+        at = ["--connect", "agent-unix:/nowhere", "--token"]
+        token = self.write("token", os.urandom(32))
+        os.chmod(token, 0o644)
+        for command in (["exec", *at, token, "--", "true"],
+                        ["shim", "-o", self.path("shim"), "--token", token]):
+            self.assert_fails(self.provium(*command), 125, token, "chmod 600")
+        os.chmod(token, 0o600)
+        os.symlink(token, self.path("link"))
+        self.assert_fails(self.provium("info", *at, self.path("link")), 125, "symbolic link")
+        short = self.write("short", b"short")
+        os.chmod(short, 0o600)
+        self.assert_fails(self.provium("info", *at, short), 125, "5 bytes", "32")
+        self.assert_fails(self.provium("info", *at, self.path("none")), 125, "No such file")
+        self.assertFalse(os.path.exists(self.path("shim")))
+
+
 class Status(AgentCase):
     def test_of_the_command(self):
         for status in (0, 1, 7, 124, 125, 255):

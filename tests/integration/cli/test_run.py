@@ -313,12 +313,15 @@ class Shim(Guest):
 
     def test_by_hand(self):
         shim = self.path("shim.cpio")
-        self.assertEqual(self.provium("shim", "-o", shim, "--modules",
+        token = self.write("token", os.urandom(32))
+        os.chmod(token, 0o600)
+        self.assertEqual(self.provium("shim", "-o", shim, "--token", token, "--modules",
                                       os.path.join(KERNELS[0], "modules"), "--file",
                                       f"/etc/given={self.write('small', b'given')}"),
                          (0, b"", ""))
         with open(shim, "rb") as file:
             self.assertEqual(file.read(6), b"070701")
+        self.assertEqual(os.stat(shim).st_mode & 0o777, 0o600)
         device = self.start_device()
         qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-nodefaults",
@@ -332,9 +335,12 @@ class Shim(Guest):
         self.addCleanup(self.reap, qemu)
         at = ["--connect", f"unix:{self.path('hybrid')}:6000"]
         end = time.monotonic() + TIMEOUT
-        while (told := self.provium("info", *at))[0] != 0 and time.monotonic() < end:
+        while (told := self.provium("info", *at, "--token", token))[0] != 0 and (
+                time.monotonic() < end):
             self.assertIsNone(qemu.poll())
         self.assertEqual(told[0], 0, told[2])
+        self.assert_fails(self.provium("info", *at), 125, "asks for a token", "--token")
+        at += ["--token", token]
         self.assertEqual(self.provium("pull", *at, "/etc/given", self.path("back"))[0], 0)
         with open(self.path("back"), "rb") as file:
             self.assertEqual(file.read(), b"given")

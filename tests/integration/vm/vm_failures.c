@@ -202,6 +202,21 @@ START_TEST(test_cancel)
 }
 END_TEST
 
+/* A guest whose token is damaged is not served without one. */
+START_TEST(test_damaged_token)
+{
+	struct provium_file file = { .guest_path = "/provium-token", .host_path = machine_path };
+	struct provium_vm_options options = machine_options();
+
+	machine_put("token", "short", 0600);
+	options.files = &file;
+	options.n_files = 1;
+	machine_refuse(&options, PROVIUM_BOOT,
+		       "cannot serve: /provium-token does not hold 32 bytes");
+	unlink(machine_path);
+}
+END_TEST
+
 /* Too little for the kernel to unpack itself: it resets before it has printed anything. */
 START_TEST(test_memory)
 {
@@ -237,6 +252,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_initrd);
 	tcase_add_test(tcase, test_programs);
 	tcase_add_test(tcase, test_qemu_refuses);
+	tcase_add_test(tcase, test_damaged_token);
 	tcase_add_test(tcase, test_memory);
 	tcase_add_test(tcase, test_timeout);
 	tcase_add_loop_test(tcase, test_cancel, 0, 4);
