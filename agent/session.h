@@ -69,11 +69,13 @@ struct session {
 	uint64_t ended_from;
 	/*
 	 * The right AUTH has come, or none is asked for (auth.c). Until then: the wrong one that
-	 * waits for its answer (0: none does), how many there were, and what is waited for.
+	 * waits for its answer (0: none does), how many there were, whether half the time for
+	 * another is over, and what is waited for.
 	 */
 	bool authorised;
 	uint32_t auth_id;
 	unsigned int auth_failures;
+	bool auth_late;
 	struct timer *auth_timer;
 	/* SHUTDOWN has been answered: the power goes when this connection has ended. */
 	bool shutting_down;

@@ -1,6 +1,7 @@
 /* AUTH: what a connection gets before it, with a wrong one, and with the right one. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/auth.h"
@@ -238,6 +239,39 @@ START_TEST(long_frame_behind_auth)
 }
 END_TEST
 
+/* AUTH has come in time, and a system call keeps the agent from looking at it until after that. */
+START_TEST(agent_that_is_held_up)
+{
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Syscall program = PROVIUM__V1__SYSCALL__INIT;
+	uint32_t number = SYS_poll, count = 3;
+	uint64_t args[] = { 0, 0, 5500 };
+	struct client other;
+	uint32_t id;
+
+	client_expect(&client, BODY(READY));
+	expect_full(send_auth(&client, token, sizeof(token)));
+	client_connect_silent(&other);
+	client_expect(&other, BODY(READY));
+
+	program.numbers = &number;
+	program.n_numbers = 1;
+	program.arg_counts = &count;
+	program.n_arg_counts = 1;
+	program.args = args;
+	program.n_args = ARRAY_SIZE(args);
+	message.body_case = BODY(SYSCALL);
+	message.syscall = &program;
+	client_send(&client, &message);
+	usleep(100000);
+	id = send_auth(&other, token, sizeof(token));
+	client_expect(&client, BODY(SYSCALL_RESULT));
+	ck_assert_uint_eq(client_expect(&other, BODY(READY))->id, id);
+	client_ping(&other);
+	client_close(&other);
+}
+END_TEST
+
 /* A connection that says nothing is not kept: the longest wait of these tests. */
 START_TEST(silence)
 {
@@ -312,6 +346,7 @@ int main(void)
 	tcase_add_test(tcase, end_within_a_delay);
 	tcase_add_test(tcase, long_frame);
 	tcase_add_test(tcase, long_frame_behind_auth);
+	tcase_add_test(tcase, agent_that_is_held_up);
 	tcase_add_test(tcase, silence);
 	suite_add_tcase(suite, tcase);
 
