@@ -389,7 +389,7 @@ static void check_end(void)
 {
 	uint64_t start = machine_now_ms();
 
-	ck_assert_int_eq(provium_vm_shutdown(vm, true, TIMEOUT, &error), -1);
+	ck_assert_int_eq(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, TIMEOUT, &error), -1);
 	ck_assert_uint_gt(strlen(error.message), 0);
 	ck_assert_uint_lt(machine_now_ms() - start, TIMEOUT);
 	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
