@@ -243,7 +243,7 @@ static int probe(struct verdict *verdict)
 /* Ends this process when it has had its share. */
 static void limit_cpu_time(void)
 {
-	const struct itimerval limit = { .it_value.tv_usec = PROBE_CPU_MS * 1000 };
+	const struct itimerval limit = { .it_value.tv_usec = PROBE_CPU_MS * 1000L };
 	sigset_t profiling;
 
 	sigemptyset(&profiling);

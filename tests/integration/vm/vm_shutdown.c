@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/util.h"
@@ -53,27 +54,44 @@ static bool console_has(const char *path, const char *text)
 	return strstr(content, text) != NULL;
 }
 
+/* Runs a tool of the host's, and keeps what it prints. False: it is not there, or fails. */
+static bool run_tool(const char *const argv[], char *output, size_t size)
+{
+	int status, fds[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		dup2(fds[1], STDOUT_FILENO);
+		execvp(argv[0], (char **)argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	read_into(output, size, fds[0]);
+	close(fds[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status == 0;
+}
+
 /* An ext4 file system on a file of the test's directory. False: there are no tools for that. */
 static bool make_disk(char *path, size_t size)
 {
-	char command[512];
+	const char *const make[] = { "mkfs.ext4", "-q", path, "16M", NULL };
+	char output[1024];
 
 	snprintf(path, size, "%s/disk", machine_directory);
-	snprintf(command, sizeof(command), "truncate -s 16M %s && mkfs.ext4 -q %s", path, path);
-	return system(command) == 0;
+	return run_tool(make, output, sizeof(output));
 }
 
 static void check_disk(const char *path)
 {
-	char command[512], content[64];
-	FILE *debugfs;
+	const char *const read_file[] = { "debugfs", "-R", "cat /file", path, NULL };
+	char content[64];
 
-	snprintf(command, sizeof(command), "debugfs -R 'cat /file' %s 2>&1", path);
-	debugfs = popen(command, "re");
-	ck_assert_ptr_nonnull(debugfs);
-	read_into(content, sizeof(content), fileno(debugfs));
-	pclose(debugfs);
-	ck_assert_msg(strstr(content, "written before"), "%s", content);
+	ck_assert(run_tool(read_file, content, sizeof(content)));
+	ck_assert_str_eq(content, "written before\n");
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -187,7 +205,9 @@ START_TEST(test_agent_that_hangs)
 	struct provium_vm_options options = machine_options();
 	struct provium_vm *vm = machine_boot(&options);
 	const struct provium_exec_options stop = {
-		.shell = "kill -STOP $(pidof provium-agent); sleep 1000",
+		/* The supervisor first, which would put another in the place of the server. */
+		.shell = "kill -STOP $(awk '/^PPid/ {print $2}' /proc/$PPID/status) $PPID; "
+			 "sleep 1000",
 	};
 
 	ck_assert_int_eq(provium_exec_run(provium_vm_connection(vm), &stop, 0, 3000, NULL, NULL,
