@@ -23,6 +23,7 @@
 #include "agent/auth.h"
 #include "agent/fds.h"
 #include "agent/guest_fds.h"
+#include "agent/init.h"
 #include "agent/kmsg.h"
 #include "agent/listen.h"
 #include "agent/log.h"
@@ -205,35 +206,34 @@ static int listen_for_host(uint32_t port, int dev)
 	return fd;
 }
 
-/* Reads what the wrapper tells until it closes its end, or becomes the real init. */
-static void await_init(const struct boot_options *options, struct server_config *config)
+/* So that a host's first READY says how it went; the server goes on where this takes long. */
+static void await_init(struct init_state *init)
 {
-	struct boot_status status;
 	uint64_t deadline = monotonic_ns() + STATUS_TIMEOUT_MS * UINT64_C(1000000);
-	struct pollfd poll_status = { .fd = BOOT_STATUS_FD, .events = POLLIN };
-	size_t used = 0;
-	ssize_t count;
+	struct pollfd poll_status = { .fd = init->status_fd, .events = POLLIN };
 
-	do {
+	while (!init->over) {
 		uint64_t now = monotonic_ns();
 		int left_ms = now < deadline ? (int)((deadline - now) / 1000000) : 0;
 
 		if (poll(&poll_status, 1, left_ms) <= 0) {
 			log_warn("the wrapper does not say how the start of init went");
-			break;
+			return;
 		}
-		count = read(BOOT_STATUS_FD, (char *)&status + used, sizeof(status) - used);
-		used += count > 0 ? (size_t)count : 0;
-	} while (count > 0 && used < sizeof(status));
-	close(BOOT_STATUS_FD);
-
-	if (used >= sizeof(status.started_ns))
-		config->init_started_ns = status.started_ns;
-	if (used == sizeof(status)) {
-		config->init_error_path = options->init;
-		config->init_error = status.error;
-		log_error("init %s: %s", options->init, strerror(status.error));
+		init_read(init);
 	}
+	if (init_failed(init))
+		log_error("init %s: %s", init->path, strerror(init->status.error));
+}
+
+/* Takes what the pipes are needed for, and closes the rest. */
+static void start_init(const struct boot_options *options, struct server_config *config)
+{
+	int status_fd = fd_raise(BOOT_STATUS_FD), opened_fd = fd_raise(BOOT_OPENED_FD);
+
+	config->init = init_share(options->init, status_fd, options->hold ? opened_fd : -1);
+	if (!options->hold || !config->init)
+		close_fd(opened_fd);
 }
 
 int boot_begin(struct guest_fds *fds)
@@ -253,7 +253,6 @@ int boot_begin(struct guest_fds *fds)
 	take_token();
 	if (write(BOOT_OPENED_FD, "", 1) < 0)
 		log_warn("the wrapper is gone");
-	close(BOOT_OPENED_FD);
 	return 0;
 }
 
@@ -268,6 +267,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 		return -1;
 	}
 	config->token = has_token ? token : NULL;
+	start_init(options, config);
 	protect_from_oom_killer(fds->proc, config);
 	config->modules_ns = load_modules();
 	config->proc_fd = fds->proc;
@@ -279,6 +279,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	if (config->listen_fd < 0)
 		return -1;
 	config->listening_ns = boottime_ns();
-	await_init(options, config);
+	if (config->init && !options->hold)
+		await_init(config->init);
 	return 0;
 }

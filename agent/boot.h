@@ -2,6 +2,7 @@
 #ifndef AGENT_BOOT_H
 #define AGENT_BOOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/guest_fds.h"
@@ -10,6 +11,8 @@
 struct boot_options {
 	/* The real init, which the wrapper executes; NULL: the wrapper is init. */
 	const char *init;
+	/* The wrapper waits for RELEASE_INIT before that. */
+	bool hold;
 	uint32_t port;
 };
 
@@ -20,8 +23,9 @@ struct boot_options {
 int boot_begin(struct guest_fds *fds);
 
 /*
- * Loads the shim's modules, listens, and learns how the real init's start went; config, cleared by
- * the caller, is filled in and borrows from options and fds. Waits for at most some seconds.
+ * Loads the shim's modules, listens, and learns how the real init's start went, unless it is held
+ * back; config, cleared by the caller, is filled in and borrows from options and fds. Waits for at
+ * most some seconds.
  * Returns -1 where the guest cannot be reached, which has been told then.
  */
 int boot_finish(const struct boot_options *options, const struct guest_fds *fds,

@@ -20,6 +20,7 @@
 
 struct cgroups;
 struct ev_loop;
+struct init_wait;
 struct kmsg;
 struct server_config;
 struct workers;
@@ -85,6 +86,8 @@ struct loop {
 	unsigned int background_count;
 	/* NULL: this loop makes none (op_worker.c). */
 	struct workers *workers;
+	/* NULL: nothing more is to be learned of the real init (op_init.c). */
+	struct init_wait *init_wait;
 	/* Read by commands without standard input where /dev/null is missing. */
 	int null_fd;
 	/* A devpts that is mounted nowhere; -1: not needed so far. */

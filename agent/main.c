@@ -108,7 +108,11 @@ static bool parse_port(const char *text, uint32_t *port)
 /* What cannot be used on the kernel's command line is told and left out. */
 static int run_in_guest(const struct arguments *arguments, struct server_config *config)
 {
-	struct boot_options options = { .init = arguments->init, .port = PROVIUM_PORT };
+	struct boot_options options = {
+		.init = arguments->init,
+		.hold = arguments->hold,
+		.port = PROVIUM_PORT,
+	};
 	struct guest_fds fds;
 	enum log_level level;
 
@@ -120,8 +124,6 @@ static int run_in_guest(const struct arguments *arguments, struct server_config 
 		log_error("provium.log=%s: error, warn, info or debug", arguments->log);
 	else if (arguments->log)
 		log_set_level(level);
-	if (arguments->hold)
-		log_error("provium.hold: this agent does not serve RELEASE_INIT; init is not held");
 	if (arguments->port && !parse_port(arguments->port, &options.port))
 		log_error("provium.port=%s: no vsock port, using %u", arguments->port,
 			  options.port);

@@ -20,6 +20,9 @@ HANDLER(op_shutdown);
 /* auth.c */
 HANDLER(op_auth);
 
+/* op_init.c */
+HANDLER(op_release_init);
+
 /* op_exec.c */
 HANDLER(op_exec);
 

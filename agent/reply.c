@@ -11,6 +11,7 @@
 #include "agent/connection.h"
 #include "agent/dispatch.h"
 #include "agent/errno_name.h"
+#include "agent/init.h"
 #include "agent/kmsg.h"
 #include "agent/loop.h"
 #include "agent/os.h"
@@ -101,6 +102,7 @@ static void fill_brief(const struct session *session, Provium__V1__Ready *ready,
 void reply_ready(struct session *session, uint32_t id)
 {
 	const struct server_config *config = session->loop->config;
+	const struct init_state *init = config->init;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	Provium__V1__Ready ready = PROVIUM__V1__READY__INIT;
 	Provium__V1__InitError init_error = PROVIUM__V1__INIT_ERROR__INIT;
@@ -130,14 +132,16 @@ void reply_ready(struct session *session, uint32_t id)
 	}
 	ready.has_role = config->role != SERVER_MAIN;
 	ready.role = (Provium__V1__Role)config->role;
-	if (config->init_error_path) {
-		init_error.path.data = (uint8_t *)config->init_error_path;
-		init_error.path.len = strlen(config->init_error_path);
-		init_error.os_errno = config->init_error;
+	if (init && init_failed(init)) {
+		init_error.path.data = (uint8_t *)init->path;
+		init_error.path.len = strlen(init->path);
+		init_error.os_errno = init->status.error;
 		ready.init_error = &init_error;
 	}
-	ready.has_init_started_ns = config->init_started_ns != 0;
-	ready.init_started_ns = config->init_started_ns;
+	ready.has_init_started_ns = init && init->used >= sizeof(init->status.started_ns);
+	if (ready.has_init_started_ns)
+		ready.init_started_ns = init->status.started_ns;
+	ready.has_init_held = ready.init_held = init && init_held(init);
 	ready.has_listening_ns = config->listening_ns != 0;
 	ready.listening_ns = config->listening_ns;
 	ready.has_modules_ns = config->modules_ns != 0;

@@ -387,7 +387,7 @@ static const struct message_rule rules[] = {
 	[CODE(RESEED)] = { "RESEED" },
 	[CODE(KERNEL_LOG)] = { "KERNEL_LOG", .handler = op_kernel_log, FIELDS(kernel_log_fields),
 			       .lasts = true, .cancellable = true },
-	[CODE(RELEASE_INIT)] = { "RELEASE_INIT" },
+	[CODE(RELEASE_INIT)] = { "RELEASE_INIT", .handler = op_release_init, .lasts = true },
 };
 
 static_assert(ARRAY_SIZE(rules) == CODE(RELEASE_INIT) + 1, "a row for each request");

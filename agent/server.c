@@ -9,6 +9,7 @@
 #include "agent/child.h"
 #include "agent/connection.h"
 #include "agent/fds.h"
+#include "agent/init.h"
 #include "agent/job.h"
 #include "agent/kmsg.h"
 #include "agent/listener.h"
@@ -76,7 +77,7 @@ int server_run(const struct server_config *config)
 	}
 	if (!deadlines_init(&loop.deadlines, config->shared ? &config->shared->watch : NULL,
 			    config->watch_timer_fd, config->worker ? config->worker->number : 0) ||
-	    !workers_start(&loop)) {
+	    !workers_start(&loop) || !init_watch(&loop)) {
 		loop_finish(&loop);
 		return -ENOMEM;
 	}
@@ -105,6 +106,7 @@ int server_run(const struct server_config *config)
 	end_all(&loop);
 	kmsg_stop(&loop);
 	ev_io_stop(loop.ev, &stop);
+	init_unwatch(&loop);
 	workers_stop(&loop);
 	deadlines_finish(&loop.deadlines);
 	loop_finish(&loop);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+struct init_state;
 struct kmsg_source;
 struct shared;
 struct worker_entry;
@@ -87,12 +88,10 @@ struct server_config {
 	uint32_t restarts;
 	const char *restart_reason;
 
-	/* The real init that could not be executed (NULL: none), and why. */
-	const char *init_error_path;
-	int init_error;
+	/* What is known of the real init (init.h). NULL: there is none, or no wrapper. */
+	struct init_state *init;
 
 	/* CLOCK_BOOTTIME, nanoseconds; 0: unknown. */
-	uint64_t init_started_ns;
 	uint64_t listening_ns;
 	/* Nanoseconds in the loading of modules; 0: there were none. */
 	uint64_t modules_ns;

@@ -30,8 +30,9 @@
  * close-on-exec), or the second. Without --init: end of file when the wrapper has set up what there
  * is to set up.
  *
- * BOOT_OPENED_FD, to be written: one byte when the agent has opened all files that it needs of the
- * first root, which the real init may then delete.
+ * BOOT_OPENED_FD, to be written, a byte each: when the agent has opened all files that it needs of
+ * the first root, which the real init may then delete; and where it was given --hold, when the real
+ * init may be executed. The end of file in their place says that there is no agent any more.
  */
 #define BOOT_STATUS_FD       510
 #define BOOT_OPENED_FD       511

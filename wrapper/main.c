@@ -5,7 +5,8 @@
  * What must hold:
  *
  * - After the fork nothing here may exit: the end of PID 1 is a kernel panic. Where something
- *   fails the real init is executed all the same, or the wrapper stays and reaps.
+ *   fails the real init is executed all the same, or the wrapper stays and reaps. Who holds it back
+ *   (provium.hold) is the agent: that ends with the agent, whatever ends that.
  * - The real init has PID 1, the kernel's arguments and environment, the fds 0 to 2 that the kernel
  *   opened (perhaps none: there is no console) and no other, and no mount of ours. So every fd made
  *   here is close-on-exec and procfs is read without being mounted anywhere.
@@ -134,6 +135,12 @@ static const char *find_init(const struct cmdline *cmdline)
 	return found >= 0 ? "/init" : NULL;
 }
 
+/* The wrapper's ends of the pipes to the agent (common/boot.h); -1: there is none. */
+struct agent {
+	int status_fd;
+	int opened_fd;
+};
+
 /* In the child. Never returns. */
 static void exec_agent(const struct cmdline *cmdline, const char *init, int status_fd,
 		       int opened_fd)
@@ -155,7 +162,8 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, int stat
 			argv[argc++] = options[i].value;
 		}
 	}
-	if (cmdline->hold)
+	/* Without an init there is nothing to hold. */
+	if (cmdline->hold && init)
 		argv[argc++] = "--hold";
 	/* The copies are not close-on-exec. */
 	if (dup2(status_fd, BOOT_STATUS_FD) < 0 || dup2(opened_fd, BOOT_OPENED_FD) < 0) {
@@ -169,10 +177,11 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, int stat
 
 /*
  * Starts the agent and waits until it has opened what it needs of this root, which the real init
- * may delete. Returns the pipe through which it is told how the real init's start went, or -1.
+ * may delete.
  */
-static int start_agent(const struct cmdline *cmdline, const char *init)
+static struct agent start_agent(const struct cmdline *cmdline, const char *init)
 {
+	static const struct agent none = { -1, -1 };
 	cleanup_close int status_read = -1, status_write = -1;
 	cleanup_close int opened_read = -1, opened_write = -1;
 	int status[2], opened[2];
@@ -190,7 +199,7 @@ static int start_agent(const struct cmdline *cmdline, const char *init)
 	}
 	if (status_read < 0 || opened_read < 0) {
 		complain("cannot make a pipe", errno);
-		return -1;
+		return none;
 	}
 
 	pid = _Fork();
@@ -198,7 +207,7 @@ static int start_agent(const struct cmdline *cmdline, const char *init)
 		exec_agent(cmdline, init, status_read, opened_write);
 	if (pid < 0) {
 		complain("cannot fork", errno);
-		return -1;
+		return none;
 	}
 	/* Our copy would keep the pipe from ending with the agent. */
 	opened_write = close_fd(opened_write);
@@ -208,7 +217,25 @@ static int start_agent(const struct cmdline *cmdline, const char *init)
 		complain("it does not start", ETIMEDOUT);
 	else if (read(opened_read, &byte, 1) != 1)
 		complain("it ended at its start", EPIPE);
-	return steal_fd(&status_write);
+	else
+		return (struct agent){ steal_fd(&status_write), steal_fd(&opened_read) };
+	return (struct agent){ steal_fd(&status_write), -1 };
+}
+
+/*
+ * Until the host has the real init executed, or the agent is gone that would tell of it: so long as
+ * a test takes. What has ended meanwhile, and is nobody's, is not for the real init to find.
+ */
+static void hold_init(const struct agent *agent)
+{
+	char byte;
+
+	if (agent->opened_fd < 0)
+		return;
+	if (read(agent->opened_fd, &byte, 1) != 1)
+		complain("it ended while init was held back, which now runs", EPIPE);
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+		;
 }
 
 /* Returns only where it fails. */
@@ -286,8 +313,8 @@ int main(int argc, char **argv)
 {
 	static char text[CMDLINE_SIZE];
 	struct cmdline cmdline;
+	struct agent agent;
 	const char *init;
-	int status_fd;
 
 	if (getpid() != 1 || argc < 1) {
 		static const char usage[] = "provium-wrapper: the kernel starts it as init "
@@ -300,11 +327,14 @@ int main(int argc, char **argv)
 	read_cmdline(text, sizeof(text));
 	cmdline_parse(text, &cmdline);
 	init = find_init(&cmdline);
-	status_fd = start_agent(&cmdline, init);
+	agent = start_agent(&cmdline, init);
+	if (init && cmdline.hold)
+		hold_init(&agent);
 	if (init)
-		exec_init(init, argv, status_fd);
+		exec_init(init, argv, agent.status_fd);
 	else
 		set_up_root();
-	close_fd(status_fd);
+	close_fd(agent.status_fd);
+	close_fd(agent.opened_fd);
 	reap();
 }

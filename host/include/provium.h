@@ -127,6 +127,8 @@ struct provium_agent {
 	/* How long the kernel took to load the shim's modules, nanoseconds; 0 if there were none.
 	 */
 	uint64_t modules_ns;
+	/* The real init waits for provium_release_init. */
+	bool init_held;
 };
 
 /*
@@ -234,6 +236,15 @@ struct provium_info {
 
 int provium_info(struct provium_connection *connection, int timeout_ms, struct provium_info *info,
 		 struct provium_error *error);
+
+/*
+ * Has the real init executed that provium_vm_options.hold (or the kernel parameter provium.hold)
+ * keeps back: returns when it runs. Until then the guest can be prepared for it. Fails with
+ * PROVIUM_GUEST where it could not be executed, and with PROVIUM_UNSUPPORTED where no init is held
+ * back, also no more. Where it times out init may have been released all the same.
+ */
+int provium_release_init(struct provium_connection *connection, int timeout_ms,
+			 struct provium_error *error);
 
 enum provium_shutdown_mode {
 	PROVIUM_POWER_OFF,
@@ -984,6 +995,8 @@ struct provium_vm_options {
 	bool no_userland;
 	/* The real init. NULL: the image's /init where there is one, else the wrapper is init. */
 	const char *init;
+	/* The real init is executed by provium_release_init, and not before. */
+	bool hold;
 	/* Bytes. 0: 512 MiB. */
 	uint64_t memory;
 	/* 0: 1. */

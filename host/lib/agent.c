@@ -176,6 +176,7 @@ static void take_ready(struct provium_connection *connection, const Provium__V1_
 	agent->init_started_ns = ready->init_started_ns;
 	agent->listening_ns = ready->listening_ns;
 	agent->modules_ns = ready->modules_ns;
+	agent->init_held = ready->init_held;
 	for (size_t i = 0; i < ready->n_requests; i++) {
 		uint32_t code = ready->requests[i];
 
@@ -221,7 +222,7 @@ const struct provium_agent *provium_connection_agent(const struct provium_connec
 }
 
 /* ------------------------------------------------------------------------------------------- */
-/* PING, INFO, SHUTDOWN */
+/* PING, INFO, RELEASE_INIT, SHUTDOWN */
 
 static enum request_verdict take_pong(struct request *request, const Provium__V1__Message *message)
 {
@@ -289,6 +290,19 @@ int provium_info(struct provium_connection *connection, int timeout_ms, struct p
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO;
 	message.info = &body;
 	return request_call(connection, &info_request.request, &message, &deadline, error);
+}
+
+int provium_release_init(struct provium_connection *connection, int timeout_ms,
+			 struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms);
+	struct request request = { .what = "release init", .on_message = request_take_ok };
+	Provium__V1__ReleaseInit body = PROVIUM__V1__RELEASE_INIT__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_RELEASE_INIT;
+	message.release_init = &body;
+	return request_call(connection, &request, &message, &deadline, error);
 }
 
 static enum request_verdict take_last_ready(struct request *request,

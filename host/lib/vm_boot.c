@@ -84,7 +84,11 @@ static void boot_finish(struct boot *boot)
 /* All that can be judged before anything is started. */
 static int check_options(struct boot *boot, const struct provium_vm_options *options)
 {
-	struct vm_command_line parts = { .init = options->init, .append = options->append };
+	struct vm_command_line parts = {
+		.init = options->init,
+		.hold = options->hold,
+		.append = options->append,
+	};
 	struct vm_kernel kernel;
 
 	if (vm_options_check(options, &boot->options, &kernel, boot->error) < 0)

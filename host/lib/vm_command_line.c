@@ -9,7 +9,6 @@
 #include "host/lib/vm_command_line.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,9 +115,10 @@ char *vm_command_line(const struct vm_command_line *parts, struct provium_error 
 	}
 
 	init = init_parameter(parts->init);
-	if (!init || asprintf(&line, "console=ttyS0 panic=-1 %.*s%srdinit=/provium-wrapper%s%s%s",
+	if (!init || asprintf(&line, "console=ttyS0 panic=-1 %.*s%srdinit=/provium-wrapper%s%s%s%s",
 			      (int)kernel_length, append, kernel_length ? " " : "", init,
-			      append[kernel_length] ? " " : "", append + kernel_length) < 0) {
+			      parts->hold ? " provium.hold" : "", append[kernel_length] ? " " : "",
+			      append + kernel_length) < 0) {
 		error_set(error, PROVIUM_HOST, ENOMEM, "kernel command line");
 		return NULL;
 	}

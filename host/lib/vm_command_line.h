@@ -2,6 +2,7 @@
 #ifndef LIB_VM_COMMAND_LINE_H
 #define LIB_VM_COMMAND_LINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "host/include/provium.h"
@@ -9,6 +10,8 @@
 struct vm_command_line {
 	/* The real init's path. NULL: none is named. */
 	const char *init;
+	/* It is held back. */
+	bool hold;
 	/* The user's parameters. NULL: none. */
 	const char *append;
 	/* The longest line that the kernel takes, bytes, without a NUL. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/auth.h"
+#include "agent/init.h"
 #include "agent_harness.h"
 #include "common/util.h"
 #include "proto/limits.h"
@@ -14,12 +15,20 @@ static uint8_t token[PROVIUM_TOKEN_SIZE];
 
 static void start(void)
 {
+	/* One that could not be executed. */
+	static struct init_state init = {
+		.path = "/sbin/init",
+		.used = sizeof(init.status),
+		.over = true,
+		.release_fd = -1,
+	};
+
 	for (size_t i = 0; i < sizeof(token); i++)
 		token[i] = (uint8_t)(i * 37 + 5);
 	agent_config.token = token;
 	agent_config.restarts = 1;
 	agent_config.restart_reason = "lost the job 'secret'";
-	agent_config.init_error_path = "/sbin/init";
+	agent_config.init = &init;
 	agent_start();
 	client_connect_silent(&client);
 }

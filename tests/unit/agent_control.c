@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/init.h"
 #include "agent_harness.h"
 #include "proto/limits.h"
 #include "unit.h"
@@ -38,13 +39,18 @@ END_TEST
 
 START_TEST(ready_tells_the_configuration)
 {
+	static struct init_state init = {
+		.path = "/sbin/\xffinit",
+		.status = { .started_ns = 5, .error = ENOENT },
+		.used = sizeof(init.status),
+		.over = true,
+		.release_fd = -1,
+	};
 	const Provium__V1__Ready *ready;
 
 	agent_config.restarts = 3;
 	agent_config.restart_reason = "killed by \xff signal 9";
-	agent_config.init_error_path = "/sbin/\xffinit";
-	agent_config.init_error = ENOENT;
-	agent_config.init_started_ns = 5;
+	agent_config.init = &init;
 	agent_config.listening_ns = 6;
 	agent_config.modules_ns = 7;
 	agent_start();
@@ -84,8 +90,12 @@ START_TEST(ready_lists_what_is_served)
 		size_t size = 7;
 		const Provium__V1__Message *reply;
 
-		/* The first is no message, the others have no reply of their own at once. */
-		if (code == 16 || code == BODY(WRITE_DATA) || code == BODY(KERNEL_LOG))
+		/*
+		 * The first is no message, the next two have no reply of their own at once, and of
+		 * the last there is nothing to be done.
+		 */
+		if (code == 16 || code == BODY(WRITE_DATA) || code == BODY(KERNEL_LOG) ||
+		    code == BODY(RELEASE_INIT))
 			continue;
 		frame[size++] = (uint8_t)((code << 3 | 2) & 0x7f) | (code >= 16 ? 0x80 : 0);
 		if (code >= 16)

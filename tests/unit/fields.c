@@ -71,6 +71,7 @@ static const struct {
 	{ BODY(WORKER_LIST), "", true },
 	{ BODY(WORKER_KILL), "worker:999", true },
 	{ BODY(KERNEL_LOG), "" },
+	{ BODY(RELEASE_INIT), "" },
 };
 
 const size_t fields_requests = ARRAY_SIZE(bases);

@@ -44,6 +44,7 @@ static void full_ready_script(struct fake *agent)
 	ready.listening_ns = 222;
 	ready.has_modules_ns = true;
 	ready.modules_ns = 333;
+	ready.has_init_held = ready.init_held = true;
 	ready.n_requests = ARRAY_SIZE(requests);
 	ready.requests = requests;
 	fake_send(agent, &message);
@@ -70,6 +71,7 @@ START_TEST(test_ready)
 	ck_assert_uint_eq(agent->init_started_ns, 111);
 	ck_assert_uint_eq(agent->listening_ns, 222);
 	ck_assert_uint_eq(agent->modules_ns, 333);
+	ck_assert(agent->init_held);
 	ck_assert(connection_serves(connection, 1));
 	ck_assert(connection_serves(connection, 24));
 	ck_assert(connection_serves(connection, 127));
@@ -128,6 +130,7 @@ START_TEST(test_minimal_ready)
 	ck_assert_str_eq(agent->boot_id, "");
 	ck_assert_str_eq(agent->restart_reason, "");
 	ck_assert_str_eq(agent->init_error_path, "");
+	ck_assert(!agent->init_held);
 	ck_assert(!connection_serves(connection, 1));
 	disconnect();
 }

@@ -71,6 +71,23 @@ START_TEST(test_append)
 }
 END_TEST
 
+START_TEST(test_hold)
+{
+	const struct vm_command_line parts = {
+		.init = "/i",
+		.hold = true,
+		.append = "x -- y",
+		.limit = LIMIT,
+	};
+	struct provium_error error;
+	char *line = vm_command_line(&parts, &error);
+
+	ck_assert_str_eq(line, "console=ttyS0 panic=-1 x  rdinit=/provium-wrapper provium.init=/i "
+			       "provium.hold -- y");
+	free(line);
+}
+END_TEST
+
 START_TEST(test_separator)
 {
 	check("/i", "-- a b",
@@ -139,6 +156,7 @@ int main(void)
 	tcase_add_test(tcase, test_init);
 	tcase_add_test(tcase, test_bad_init);
 	tcase_add_test(tcase, test_append);
+	tcase_add_test(tcase, test_hold);
 	tcase_add_test(tcase, test_separator);
 	tcase_add_test(tcase, test_no_separator);
 	tcase_add_test(tcase, test_open_quote);
