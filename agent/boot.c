@@ -271,6 +271,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	protect_from_oom_killer(fds->proc, config);
 	config->modules_ns = load_modules();
 	config->proc_fd = fds->proc;
+	config->follow_init = fds->proc >= 0;
 	config->dev_fd = fds->dev;
 	config->kmsg = kmsg_share(fds->kmsg);
 	config->power = power_set;

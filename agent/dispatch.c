@@ -141,6 +141,8 @@ static bool may_begin(struct session *session, const Provium__V1__Message *messa
 static void handle(struct session *session, const Provium__V1__Message *message,
 		   const struct message_rule *rule)
 {
+	if (rule->in_root)
+		root_follow(session->loop);
 	kmsg_begin(session, message->id, rule->in_turn || rule->lasts);
 	rule->handler(session, message->id, message);
 	kmsg_end(session->loop);

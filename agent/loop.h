@@ -15,6 +15,7 @@
 
 #include "agent/buffer.h"
 #include "agent/deadline.h"
+#include "agent/root.h"
 #include "common/list.h"
 #include "proto/codec.h"
 
@@ -88,6 +89,8 @@ struct loop {
 	struct workers *workers;
 	/* NULL: nothing more is to be learned of the real init (op_init.c). */
 	struct init_wait *init_wait;
+	/* That of PID 1 as we last saw it: where we are, unless a test has moved us (root.c). */
+	struct root_id root;
 	/* Read by commands without standard input where /dev/null is missing. */
 	int null_fd;
 	/* A devpts that is mounted nowhere; -1: not needed so far. */

@@ -102,6 +102,7 @@ void op_info(struct session *session, uint32_t id, const Provium__V1__Message *r
 		info.workers = worker_count(&loop->config->shared->workers);
 	info.restarts = loop->config->restarts;
 	info.queued_bytes = connections_queued(loop);
+	info.has_own_root = info.own_root = root_is_own(loop);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO_RESULT;
 	message.info_result = &info;
 	reply_send(session, id, &message);

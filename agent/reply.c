@@ -141,6 +141,7 @@ void reply_ready(struct session *session, uint32_t id)
 	ready.has_init_started_ns = init && init->used >= sizeof(init->status.started_ns);
 	if (ready.has_init_started_ns)
 		ready.init_started_ns = init->status.started_ns;
+	ready.has_own_root = ready.own_root = root_is_own(session->loop);
 	ready.has_init_held = ready.init_held = init && init_held(init);
 	ready.has_listening_ns = config->listening_ns != 0;
 	ready.listening_ns = config->listening_ns;

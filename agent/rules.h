@@ -39,6 +39,8 @@ struct message_rule {
 	uint8_t continues;
 	/* May have to wait: file operations and system calls run in the order sent. */
 	bool in_turn : 1;
+	/* Names files or runs a program, in the root of PID 1 where that can be followed. */
+	bool in_root : 1;
 	/* Can stay in flight, so that how many there are is limited. */
 	bool lasts : 1;
 	/* CANCEL can end it. */

@@ -75,6 +75,7 @@ int server_run(const struct server_config *config)
 		close_fd(config->connection_fd);
 		return error;
 	}
+	root_start(&loop);
 	if (!deadlines_init(&loop.deadlines, config->shared ? &config->shared->watch : NULL,
 			    config->watch_timer_fd, config->worker ? config->worker->number : 0) ||
 	    !workers_start(&loop) || !init_watch(&loop)) {

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "agent/root.h"
+
 struct init_state;
 struct kmsg_source;
 struct shared;
@@ -72,6 +74,11 @@ struct server_config {
 	enum server_role role;
 	/* Of a worker; else NULL. It serves one connection, and waits for it for 30 s. */
 	struct worker_entry *worker;
+
+	/* What the root of PID 1 becomes, ours becomes too (root.h); it takes proc_fd. */
+	bool follow_init;
+	/* Of a worker: the root of PID 1 as its server has last seen it. */
+	struct root_id root;
 
 	/* A procfs that is mounted nowhere. -1: /proc is used. */
 	int proc_fd;

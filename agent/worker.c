@@ -64,6 +64,7 @@ static struct worker *make_worker(const struct loop *loop, struct worker_entry *
 	/* The machine is not for a worker to end. */
 	worker->config.power = NULL;
 	worker->config.kmsg = NULL;
+	worker->config.root = loop->root;
 	worker->config.restarts = 0;
 	worker->config.restart_reason = NULL;
 	return worker;

@@ -129,6 +129,11 @@ struct provium_agent {
 	uint64_t modules_ns;
 	/* The real init waits for provium_release_init. */
 	bool init_held;
+	/*
+	 * It does not follow PID 1 to another root: a test has moved it to a root or a mount
+	 * namespace of its own, it may not look, or it was not started by provium-wrapper.
+	 */
+	bool own_root;
 };
 
 /*
@@ -232,6 +237,8 @@ struct provium_info {
 	uint32_t workers;
 	uint32_t restarts;
 	uint64_t queued_bytes;
+	/* As in provium_agent, now. */
+	bool own_root;
 };
 
 int provium_info(struct provium_connection *connection, int timeout_ms, struct provium_info *info,

@@ -177,6 +177,7 @@ static void take_ready(struct provium_connection *connection, const Provium__V1_
 	agent->listening_ns = ready->listening_ns;
 	agent->modules_ns = ready->modules_ns;
 	agent->init_held = ready->init_held;
+	agent->own_root = ready->own_root;
 	for (size_t i = 0; i < ready->n_requests; i++) {
 		uint32_t code = ready->requests[i];
 
@@ -272,6 +273,7 @@ static enum request_verdict take_info(struct request *request, const Provium__V1
 		.workers = result->workers,
 		.restarts = result->restarts,
 		.queued_bytes = result->queued_bytes,
+		.own_root = result->own_root,
 	};
 	return REQUEST_FINAL;
 }

@@ -33,6 +33,8 @@ START_TEST(ready_comes_first)
 	ck_assert(!ready->has_restarts && !ready->restart_reason && !ready->init_error);
 	ck_assert(!ready->has_init_started_ns && !ready->has_listening_ns &&
 		  !ready->has_modules_ns);
+	/* Begun by nobody's wrapper it follows no init, and holds none. */
+	ck_assert(ready->own_root && !ready->init_held);
 	client_close(&other);
 }
 END_TEST

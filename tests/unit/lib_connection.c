@@ -170,6 +170,7 @@ static void info_script(struct fake *agent)
 	result.workers = 14;
 	result.restarts = 15;
 	result.queued_bytes = 16;
+	result.has_own_root = result.own_root = true;
 	message.has_id = true;
 	message.id = agent->id;
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_INFO_RESULT;
@@ -200,6 +201,7 @@ START_TEST(test_info)
 	ck_assert_uint_eq(info.workers, 14);
 	ck_assert_uint_eq(info.restarts, 15);
 	ck_assert_uint_eq(info.queued_bytes, 16);
+	ck_assert(info.own_root);
 	disconnect();
 }
 END_TEST

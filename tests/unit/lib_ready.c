@@ -45,6 +45,7 @@ static void full_ready_script(struct fake *agent)
 	ready.has_modules_ns = true;
 	ready.modules_ns = 333;
 	ready.has_init_held = ready.init_held = true;
+	ready.has_own_root = ready.own_root = true;
 	ready.n_requests = ARRAY_SIZE(requests);
 	ready.requests = requests;
 	fake_send(agent, &message);
@@ -72,6 +73,7 @@ START_TEST(test_ready)
 	ck_assert_uint_eq(agent->listening_ns, 222);
 	ck_assert_uint_eq(agent->modules_ns, 333);
 	ck_assert(agent->init_held);
+	ck_assert(agent->own_root);
 	ck_assert(connection_serves(connection, 1));
 	ck_assert(connection_serves(connection, 24));
 	ck_assert(connection_serves(connection, 127));
@@ -130,7 +132,7 @@ START_TEST(test_minimal_ready)
 	ck_assert_str_eq(agent->boot_id, "");
 	ck_assert_str_eq(agent->restart_reason, "");
 	ck_assert_str_eq(agent->init_error_path, "");
-	ck_assert(!agent->init_held);
+	ck_assert(!agent->init_held && !agent->own_root);
 	ck_assert(!connection_serves(connection, 1));
 	disconnect();
 }

@@ -41,6 +41,10 @@ static void print_table(const struct provium_agent *agent, const struct provium_
 	if (*agent->init_error_path)
 		printf("Init         %s could not be executed: %s\n", agent->init_error_path,
 		       strerror(agent->init_error_errno));
+	else if (agent->init_held)
+		printf("Init         is held back\n");
+	if (info->own_root)
+		printf("Root         its own: it does not follow that of init\n");
 	printf("Uptime       %s\n", format_duration(info->uptime_ns / 1000000000, one));
 	printf("Memory       %s, %s free\n", format_bytes(info->memory_total, one),
 	       format_bytes(info->memory_free, two));
@@ -63,12 +67,13 @@ static void print_table(const struct provium_agent *agent, const struct provium_
 static json_t *to_json(const struct provium_agent *agent, const struct provium_info *info)
 {
 	json_t *object =
-		json_pack("{s:s, s:[i,i], s:i, s:s, s:s, s:s, s:s, s:i, s:s}", "agent_version",
-			  agent->version, "protocol", (int)agent->protocol_major,
+		json_pack("{s:s, s:[i,i], s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:b, s:b}",
+			  "agent_version", agent->version, "protocol", (int)agent->protocol_major,
 			  (int)agent->protocol_minor, "pid", agent->pid, "kernel_release",
 			  agent->kernel_release, "arch", agent->arch, "boot_id", agent->boot_id,
 			  "init_error_path", agent->init_error_path, "init_error_errno",
-			  agent->init_error_errno, "restart_reason", agent->restart_reason);
+			  agent->init_error_errno, "restart_reason", agent->restart_reason,
+			  "init_held", (int)agent->init_held, "own_root", (int)info->own_root);
 	int failed = 0;
 
 #define ADD(field) \

@@ -514,6 +514,8 @@ class Info(AgentCase):
         self.assertEqual(lines["Kernel"], f"{os.uname().release} {os.uname().machine}")
         self.assertEqual(lines["Connections"], "1")
         self.assertEqual(lines["Commands"], "0 running, 0 started")
+        # No wrapper has begun it.
+        self.assertIn("does not follow", lines["Root"])
 
     def test_json(self):
         self.execute("true")
@@ -523,6 +525,7 @@ class Info(AgentCase):
         self.assertEqual(told["kernel_release"], os.uname().release)
         self.assertEqual(told["commands_started"], 1)
         self.assertEqual(told["commands_running"], 0)
+        self.assertEqual((told["own_root"], told["init_held"]), (True, False))
         self.assertGreater(told["uptime_ns"], 0)
         self.assertLess(told["memory_free"], told["memory_total"])
 

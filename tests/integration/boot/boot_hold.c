@@ -1,57 +1,18 @@
-/* Init that is held back, and where the agent is when init has moved to another root. */
-#include <fcntl.h>
+/* Init that is held back, and what it finds when it is not any more. */
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/integration/boot/guest.h"
 #include "tests/integration/vm/machine.h"
 #include "tests/unit/unit.h"
 
-/* What the guest may take for a step of its init's. */
-#define STEP_MS 60000
-
 static struct provium_error error;
-
-static void put(struct provium_connection *connection, const char *path, const char *text)
-{
-	const struct provium_write_options options = { .mode = 0755 };
-
-	ck_assert_msg(provium_write_file_memory(connection, path, &options, text, strlen(text),
-						STEP_MS, &error) == 0,
-		      "%s", error.message);
-}
-
-/* Whether the file is there and holds this. */
-static bool holds(struct provium_connection *connection, const char *path, const char *text)
-{
-	struct provium_buffer buffer;
-	bool same;
-
-	if (provium_read_file_memory(connection, path, 65536, STEP_MS, &buffer, &error) < 0) {
-		ck_assert_msg(error.code == PROVIUM_GUEST, "%d: %s", error.code, error.message);
-		return false;
-	}
-	same = buffer.size == strlen(text) && memcmp(buffer.data, text, buffer.size) == 0;
-	free(buffer.data);
-	return same;
-}
-
-/* Waits until it does. */
-static void await(struct provium_connection *connection, const char *path, const char *text)
-{
-	uint64_t end = machine_now_ms() + STEP_MS;
-
-	while (!holds(connection, path, text)) {
-		ck_assert_msg(machine_now_ms() < end, "%s: %s", path, error.message);
-		poll(NULL, 0, 50);
-	}
-}
 
 static void refuse_release(struct provium_connection *connection)
 {
-	ck_assert_int_eq(provium_release_init(connection, STEP_MS, &error), -1);
+	ck_assert_int_eq(provium_release_init(connection, GUEST_MS, &error), -1);
 	ck_assert_msg(error.code == PROVIUM_UNSUPPORTED, "%s", error.message);
 	ck_assert_msg(strstr(error.message, "no init is held back"), "%s", error.message);
 }
@@ -77,18 +38,18 @@ START_TEST(test_hold)
 		       "(sleep 0.1 &) ; sleep 0.5; grep -c '^State:.Z' /proc/*/status "
 		       "| grep -v ':0$' | wc -l",
 		       "1\n");
-	put(connection, "/given", "before");
-	put(connection, "/init",
-	    "#!/bin/sh\n"
-	    "cat /given /proc/1/comm > /found\n"
-	    "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l > /zombies\n"
-	    "while sleep 1; do wait; done\n");
-	ck_assert_msg(provium_release_init(connection, STEP_MS, &error) == 0, "%s", error.message);
-	await(connection, "/found", "beforeinit\n");
-	await(connection, "/zombies", "0\n");
+	guest_put(connection, "/given", "before");
+	guest_put(connection, "/init",
+		  "#!/bin/sh\n"
+		  "cat /given /proc/1/comm > /found\n"
+		  "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l > /zombies\n"
+		  "while sleep 1; do wait; done\n");
+	ck_assert_msg(provium_release_init(connection, GUEST_MS, &error) == 0, "%s", error.message);
+	guest_await(connection, "/found", "beforeinit\n");
+	guest_await(connection, "/zombies", "0\n");
 	refuse_release(connection);
 
-	ck_assert_msg(provium_vm_connect(vm, 0, STEP_MS, &second, &error) == 0, "%s",
+	ck_assert_msg(provium_vm_connect(vm, 0, GUEST_MS, &second, &error) == 0, "%s",
 		      error.message);
 	ck_assert(!provium_connection_agent(second)->init_held);
 	ck_assert_uint_gt(provium_connection_agent(second)->init_started_ns, 0);
@@ -117,13 +78,13 @@ START_TEST(test_agent_dies)
 	vm = machine_boot(&options);
 	connection = provium_vm_connection(vm);
 	machine_expect(connection, "mkdir /proc; mount -t proc proc /proc", "");
-	put(connection, "/init",
-	    "#!/bin/sh\nmount -t devtmpfs dev /dev\n"
-	    "echo init runs > /dev/kmsg\nwhile sleep 1; do :; done\n");
+	guest_put(connection, "/init",
+		  "#!/bin/sh\nmount -t devtmpfs dev /dev\n"
+		  "echo init runs > /dev/kmsg\nwhile sleep 1; do :; done\n");
 	ck_assert_int_eq(
-		provium_exec_run(connection, &kill, 0, STEP_MS, &result, NULL, NULL, &error), -1);
+		provium_exec_run(connection, &kill, 0, GUEST_MS, &result, NULL, NULL, &error), -1);
 
-	end = machine_now_ms() + STEP_MS;
+	end = machine_now_ms() + GUEST_MS;
 	do {
 		ck_assert_uint_lt(machine_now_ms(), end);
 		poll(NULL, 0, 50);
@@ -139,8 +100,8 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("boot-roots");
-	TCase *tcase = unit_counted_case("roots");
+	Suite *suite = suite_create("boot-hold");
+	TCase *tcase = unit_counted_case("hold");
 
 	if (argc < 2)
 		return 2;
