@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@
 
 /* What the real init's start, or the wrapper's work as init, may take. */
 #define STATUS_TIMEOUT_MS 10000
+
+/* The same where the wrapper mounts a root, whose device may come late. */
+#define ROOT_TIMEOUT_MS   75000
 
 /* What a device that the kernel is probing may take. */
 #define DEVICE_TIMEOUT_MS 1000
@@ -209,10 +213,11 @@ static int listen_for_host(uint32_t port, int dev)
 /* So that a host's first READY says how it went; the server goes on where this takes long. */
 static void await_init(struct init_state *init)
 {
-	uint64_t deadline = monotonic_ns() + STATUS_TIMEOUT_MS * UINT64_C(1000000);
+	unsigned int timeout_ms = init->root ? ROOT_TIMEOUT_MS : STATUS_TIMEOUT_MS;
+	uint64_t deadline = monotonic_ns() + timeout_ms * UINT64_C(1000000);
 	struct pollfd poll_status = { .fd = init->status_fd, .events = POLLIN };
 
-	while (!init->over) {
+	while (!init->over && !init->waiting) {
 		uint64_t now = monotonic_ns();
 		int left_ms = now < deadline ? (int)((deadline - now) / 1000000) : 0;
 
@@ -223,17 +228,37 @@ static void await_init(struct init_state *init)
 		init_read(init);
 	}
 	if (init_failed(init))
-		log_error("init %s: %s", init->path, strerror(init->status.error));
+		log_error("init %s: %s", init_subject(init), strerror(init->status.error));
 }
 
-/* Takes what the pipes are needed for, and closes the rest. */
+/* Takes the wrapper's pipes over, as far as they are needed. */
 static void start_init(const struct boot_options *options, struct server_config *config)
 {
 	int status_fd = fd_raise(BOOT_STATUS_FD), opened_fd = fd_raise(BOOT_OPENED_FD);
+	struct init_state *init = init_share(status_fd);
 
-	config->init = init_share(options->init, status_fd, options->hold ? opened_fd : -1);
-	if (!options->hold || !config->init)
+	if (init) {
+		init->path = options->init;
+		init->root = options->root;
+		init->release_fd = -1;
+	}
+	if (init && (options->hold || options->root))
+		init->release_fd = opened_fd;
+	else
 		close_fd(opened_fd);
+	config->init = init;
+}
+
+/* The wrapper waits for the modules where it is to mount a root, and for more where it holds init.
+ */
+static void tell_modules(const struct boot_options *options, struct init_state *init)
+{
+	if (!init)
+		return;
+	if (options->root)
+		(void)!write(init->release_fd, "", 1);
+	if (!options->hold)
+		init->release_fd = close_fd(init->release_fd);
 }
 
 int boot_begin(struct guest_fds *fds)
@@ -244,6 +269,8 @@ int boot_begin(struct guest_fds *fds)
 	    fcntl(BOOT_OPENED_FD, F_SETFD, FD_CLOEXEC) < 0)
 		return -1;
 	setsid();
+	/* A wrapper that has not waited is no reason to end. */
+	signal(SIGPIPE, SIG_IGN);
 	guest_fds_open(fds, true);
 	guest_read_text(fds->proc, "sys/kernel/printk_devkmsg", devkmsg, sizeof(devkmsg));
 	if (fds->kmsg >= 0)
@@ -270,6 +297,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	start_init(options, config);
 	protect_from_oom_killer(fds->proc, config);
 	config->modules_ns = load_modules();
+	tell_modules(options, config->init);
 	config->proc_fd = fds->proc;
 	config->follow_init = fds->proc >= 0;
 	config->dev_fd = fds->dev;
@@ -280,7 +308,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	if (config->listen_fd < 0)
 		return -1;
 	config->listening_ns = boottime_ns();
-	if (config->init && !options->hold)
+	if (config->init)
 		await_init(config->init);
 	return 0;
 }

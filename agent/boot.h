@@ -11,6 +11,8 @@
 struct boot_options {
 	/* The real init, which the wrapper executes; NULL: the wrapper is init. */
 	const char *init;
+	/* The device that the wrapper mounts for it, when our modules are loaded; NULL: none. */
+	const char *root;
 	/* The wrapper waits for RELEASE_INIT before that. */
 	bool hold;
 	uint32_t port;

@@ -17,25 +17,33 @@ struct loop;
 struct init_state {
 	/* Of the program; NULL: the wrapper is init. */
 	const char *path;
+	/* The device that the wrapper mounts for it. NULL: none. */
+	const char *root;
 	/* To be read: struct boot_status, of which so many bytes have come. */
 	int status_fd;
 	uint32_t used;
 	struct boot_status status;
 	/* No more will come: it was executed, or could not be. */
 	bool over;
-	/* Written to, it lets the wrapper go on; -1: that has not been asked to wait. */
+	/* Written to, it lets a wrapper go on that waits. */
 	int release_fd;
+	bool waiting;
 	bool released;
 };
 
-/* Takes nothing over. NULL: no memory. */
-struct init_state *init_share(const char *path, int status_fd, int release_fd);
+/* Cleared but for the fd, which stays the caller's. NULL: no memory. */
+struct init_state *init_share(int status_fd);
 
 /* Reads what has come; waits where nothing has. */
 void init_read(struct init_state *init);
 
-/* It could not be executed: status.error says why. */
+/*
+ * It could not be executed: status.error says why, and these what failed ("execve", "mount") and on
+ * which path or device.
+ */
 bool init_failed(const struct init_state *init);
+const char *init_operation(const struct init_state *init);
+const char *init_subject(const struct init_state *init);
 
 /* It waits for a RELEASE_INIT. */
 bool init_held(const struct init_state *init);

@@ -51,6 +51,7 @@ struct arguments {
 	bool hold;
 	const char *port;
 	const char *init;
+	const char *root;
 	const char *print;
 };
 
@@ -62,7 +63,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *arguments)
 	} with_value[] = {
 		{ "--listen", &arguments->listen }, { "--log", &arguments->log },
 		{ "--token", &arguments->token },   { "--port", &arguments->port },
-		{ "--init", &arguments->init },
+		{ "--init", &arguments->init },     { "--root", &arguments->root },
 	};
 
 	for (int i = 1; i < argc; i++) {
@@ -110,6 +111,7 @@ static int run_in_guest(const struct arguments *arguments, struct server_config 
 {
 	struct boot_options options = {
 		.init = arguments->init,
+		.root = arguments->root,
 		.hold = arguments->hold,
 		.port = PROVIUM_PORT,
 	};
@@ -180,8 +182,8 @@ static int run_by_hand(const struct arguments *arguments, struct server_config *
 	}
 	if (arguments->log)
 		log_set_level(level);
-	if (arguments->port || arguments->init || arguments->hold) {
-		log_error("--port, --init and --hold go with --wrapper");
+	if (arguments->port || arguments->init || arguments->root || arguments->hold) {
+		log_error("--port, --init, --root and --hold go with --wrapper");
 		return EXIT_USAGE;
 	}
 

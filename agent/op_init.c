@@ -21,27 +21,30 @@ struct init_wait {
 	struct request request;
 };
 
-struct init_state *init_share(const char *path, int status_fd, int release_fd)
+struct init_state *init_share(int status_fd)
 {
 	struct init_state *init = mmap(NULL, sizeof(*init), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (init == MAP_FAILED)
 		return NULL;
-	init->path = path;
 	init->status_fd = status_fd;
-	init->release_fd = release_fd;
 	return init;
 }
 
 void init_read(struct init_state *init)
 {
-	ssize_t count = os_read(init->status_fd, (char *)&init->status + init->used,
-				sizeof(init->status) - init->used);
+	const size_t first = sizeof(init->status.started_ns);
+	size_t wanted = (init->used < first ? first : sizeof(init->status)) - init->used;
+	ssize_t count = os_read(init->status_fd, (char *)&init->status + init->used, wanted);
 
 	if (count > 0)
 		init->used += (uint32_t)count;
 	init->over = count <= 0 || init->used == sizeof(init->status);
+	if (init->used == first && init->status.started_ns == 0) {
+		init->waiting = true;
+		init->used = 0;
+	}
 }
 
 bool init_failed(const struct init_state *init)
@@ -49,9 +52,26 @@ bool init_failed(const struct init_state *init)
 	return init->used == sizeof(init->status);
 }
 
+const char *init_operation(const struct init_state *init)
+{
+	switch (init->status.step) {
+	case BOOT_ROOT_DEVICE:
+		return "root device";
+	case BOOT_ROOT_MOUNT:
+		return "mount";
+	default:
+		return "execve";
+	}
+}
+
+const char *init_subject(const struct init_state *init)
+{
+	return init->status.step == BOOT_EXECVE ? init->path : init->root;
+}
+
 bool init_held(const struct init_state *init)
 {
-	return init->release_fd >= 0 && !init->released && !init->over;
+	return init->waiting && !init->released && !init->over;
 }
 
 static void abandon(struct request *request)
@@ -78,8 +98,8 @@ static void on_status(void *data)
 		return;
 	request_end(&wait->request);
 	if (init_failed(init))
-		reply_os_error(session, wait->request.id, "execve", init->status.error,
-			       "RELEASE_INIT: %.300s", init->path);
+		reply_os_error(session, wait->request.id, init_operation(init), init->status.error,
+			       "RELEASE_INIT: %.300s", init_subject(init));
 	else
 		reply_ok(session, wait->request.id);
 }
@@ -97,7 +117,7 @@ void op_release_init(struct session *session, uint32_t id, const Provium__V1__Me
 	}
 	init->released = true;
 	/* A wrapper that is gone is seen by the end of what it tells. */
-	(void)!os_write(init->release_fd, "", 1);
+	(void)!os_write(init->release_fd, BOOT_RELEASE, 1);
 	request_begin(&wait->request, session, id, message->body_case, &operations);
 }
 

@@ -133,8 +133,10 @@ void reply_ready(struct session *session, uint32_t id)
 	ready.has_role = config->role != SERVER_MAIN;
 	ready.role = (Provium__V1__Role)config->role;
 	if (init && init_failed(init)) {
-		init_error.path.data = (uint8_t *)init->path;
-		init_error.path.len = strlen(init->path);
+		const char *subject = init_subject(init);
+
+		init_error.path = (ProtobufCBinaryData){ strlen(subject), (uint8_t *)subject };
+		init_error.operation = (char *)init_operation(init);
 		init_error.os_errno = init->status.error;
 		ready.init_error = &init_error;
 	}

@@ -26,22 +26,34 @@
  * The agent's ends of two pipes when it is started by the wrapper (--wrapper).
  *
  * BOOT_STATUS_FD, to be read: an agent that was given --init reads the first field of struct
- * boot_status; then end of file where the real init was executed (the wrapper's end is
+ * boot_status, and where it was given --hold one more before it that is 0, when init would be
+ * executed; then end of file where the real init was executed (the wrapper's end is
  * close-on-exec), or the second. Without --init: end of file when the wrapper has set up what there
  * is to set up.
  *
  * BOOT_OPENED_FD, to be written, a byte each: when the agent has opened all files that it needs of
- * the first root, which the real init may then delete; and where it was given --hold, when the real
- * init may be executed. The end of file in their place says that there is no agent any more.
+ * the first root, which the real init may then delete; where it was given --root, when it has
+ * loaded its modules; and where it was given --hold BOOT_RELEASE, when the real init may be
+ * executed. The end of file in their place says that there is no agent any more.
  */
 #define BOOT_STATUS_FD       510
 #define BOOT_OPENED_FD       511
+#define BOOT_RELEASE         "r"
+
+/* What keeps the real init from being executed. */
+enum boot_step {
+	BOOT_EXECVE,
+	/* The device of provium.root= or root= does not come. */
+	BOOT_ROOT_DEVICE,
+	BOOT_ROOT_MOUNT,
+};
 
 struct boot_status {
 	/* CLOCK_BOOTTIME, nanoseconds, just before execve(2). */
 	uint64_t started_ns;
-	/* errno of execve(2). */
+	/* An errno, and of what. */
 	int32_t error;
+	int32_t step;
 } __attribute__((packed));
 
 /* How a line begins on the console that says why no agent will ever answer. Launchers look for it.

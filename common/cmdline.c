@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/util.h"
+
 /* The kernel's isspace() but for its 0xA0, which would cut UTF-8 text. */
 static bool is_space(char c)
 {
@@ -71,6 +73,30 @@ static bool is_true(const char *value)
 	}
 }
 
+static void take(struct cmdline *cmdline, const char *name, const char *value)
+{
+	const struct {
+		const char *name;
+		const char **value;
+	} with_value[] = {
+		{ "provium.init", &cmdline->init },   { "provium.port", &cmdline->port },
+		{ "provium.log", &cmdline->log },     { "provium.root", &cmdline->provium_root },
+		{ "root", &cmdline->root },           { "rootfstype", &cmdline->rootfstype },
+		{ "rootflags", &cmdline->rootflags }, { "rootdelay", &cmdline->rootdelay },
+		{ "rootwait", &cmdline->rootwait },   { "init", &cmdline->kernel_init },
+	};
+
+	for (size_t i = 0; value && i < ARRAY_SIZE(with_value); i++)
+		if (strcmp(name, with_value[i].name) == 0)
+			*with_value[i].value = value;
+	if (strcmp(name, "provium.hold") == 0)
+		cmdline->hold = is_true(value);
+	else if (!value && strcmp(name, "rootwait") == 0)
+		cmdline->rootwait = "";
+	else if (!value && (strcmp(name, "ro") == 0 || strcmp(name, "rw") == 0))
+		cmdline->writable = name[1] == 'w';
+}
+
 void cmdline_parse(char *text, struct cmdline *cmdline)
 {
 	char *name, *value;
@@ -79,13 +105,6 @@ void cmdline_parse(char *text, struct cmdline *cmdline)
 	while (next_parameter(&text, &name, &value)) {
 		if (!value && strcmp(name, "--") == 0)
 			break;
-		if (value && strcmp(name, "provium.init") == 0)
-			cmdline->init = value;
-		else if (value && strcmp(name, "provium.port") == 0)
-			cmdline->port = value;
-		else if (value && strcmp(name, "provium.log") == 0)
-			cmdline->log = value;
-		else if (strcmp(name, "provium.hold") == 0)
-			cmdline->hold = is_true(value);
+		take(cmdline, name, value);
 	}
 }

@@ -16,6 +16,19 @@ struct cmdline {
 	const char *init;
 	const char *port;
 	const char *log;
+	/*
+	 * provium.root=, and what the kernel's own parameters say of a root: root=, rootfstype=,
+	 * rootflags=, rootdelay=, rootwait (without a value: ""), init=.
+	 */
+	const char *provium_root;
+	const char *root;
+	const char *rootfstype;
+	const char *rootflags;
+	const char *rootdelay;
+	const char *rootwait;
+	const char *kernel_init;
+	/* rw, and not ro behind it. */
+	bool writable;
 	/* provium.hold, or with a value that the kernel takes for true (kstrtobool). */
 	bool hold;
 };

@@ -33,12 +33,17 @@
 #include "common/cmdline.h"
 #include "common/detached.h"
 #include "common/util.h"
+#include "wrapper/procfs.h"
+#include "wrapper/root.h"
 
 /* The longest command line of any architecture is 4 KiB; a bootconfig adds up to 32 KiB. */
-#define CMDLINE_SIZE     KIB(64)
+#define CMDLINE_SIZE       KIB(64)
 
 /* How long the agent may take to open its files before the real init is executed regardless. */
-#define AGENT_TIMEOUT_MS 10000
+#define AGENT_TIMEOUT_MS   10000
+
+/* How long it may then take to load its modules, where there is a root to be mounted. */
+#define MODULES_TIMEOUT_MS 60000
 
 /* Appends text to a buffer of size bytes, of which used are taken; what does not fit is cut. */
 static size_t append(char *buffer, size_t size, size_t used, const char *text)
@@ -72,65 +77,29 @@ static void complain(const char *what, int error)
 	(void)!write(kmsg, line, used);
 }
 
-/* Reads all of a procfs's cmdline into text, without the newline at its end. */
-static int read_from_procfs(int proc, char *text, size_t size)
-{
-	cleanup_close int fd = openat(proc, "cmdline", O_RDONLY | O_CLOEXEC);
-	size_t used = 0;
-	ssize_t count;
-
-	if (fd < 0)
-		return -1;
-	while ((count = read(fd, text + used, size - 1 - used)) > 0)
-		used += (size_t)count;
-	if (count < 0)
-		return -1;
-	if (used > 0 && text[used - 1] == '\n')
-		used--;
-	text[used] = '\0';
-	return 0;
-}
-
-/*
- * The parameters are in /proc/cmdline alone: the kernel passes no dotted ones on. Where procfs
- * cannot be had detached (fsopen and fsmount are since Linux 5.2) it is mounted for the moment, and
- * the directory that this may need is removed again.
- */
+/* The parameters are in /proc/cmdline alone: the kernel passes no dotted ones on. */
 static void read_cmdline(char *text, size_t size)
 {
-	cleanup_close int detached = detached_mount("proc");
-	bool made, failed;
-
-	if (detached >= 0 && read_from_procfs(detached, text, size) == 0)
-		return;
-	made = mkdir("/proc", 0555) == 0;
-	failed = mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0;
-	if (!failed) {
-		cleanup_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		failed = read_from_procfs(proc, text, size) < 0;
-	}
-	if (failed) {
+	if (procfs_read("cmdline", text, size) < 0) {
 		complain("cannot read the kernel's command line", errno);
 		text[0] = '\0';
 	}
-	umount2("/proc", MNT_DETACH);
-	if (made)
-		rmdir("/proc");
 }
 
 /*
  * What the kernel would execute if we were not there: of an initramfs that is /init alone, and
- * /sbin/init and its like only of a root file system that the kernel has mounted itself. A name
+ * init= or /sbin/init only of a root file system that is mounted for it. A name
  * that is there is taken even where it cannot be executed, so that this is told. `provium.init=`
  * with nothing behind it asks for no init. Returns NULL for none.
  */
-static const char *find_init(const struct cmdline *cmdline)
+static const char *find_init(const struct cmdline *cmdline, const char *root)
 {
 	cleanup_close int found = -1;
 
 	if (cmdline->init)
 		return cmdline->init[0] ? cmdline->init : NULL;
+	if (root)
+		return cmdline->kernel_init ? cmdline->kernel_init : "/sbin/init";
 	found = open("/init", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return found >= 0 ? "/init" : NULL;
 }
@@ -142,8 +111,8 @@ struct agent {
 };
 
 /* In the child. Never returns. */
-static void exec_agent(const struct cmdline *cmdline, const char *init, int status_fd,
-		       int opened_fd)
+static void exec_agent(const struct cmdline *cmdline, const char *init, const char *root,
+		       int status_fd, int opened_fd)
 {
 	const char *argv[12] = { BOOT_AGENT_ARGV0, "--wrapper" };
 	size_t argc = 2;
@@ -154,6 +123,7 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, int stat
 		{ "--port", cmdline->port },
 		{ "--log", cmdline->log },
 		{ "--init", init },
+		{ "--root", root },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
@@ -179,7 +149,7 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, int stat
  * Starts the agent and waits until it has opened what it needs of this root, which the real init
  * may delete.
  */
-static struct agent start_agent(const struct cmdline *cmdline, const char *init)
+static struct agent start_agent(const struct cmdline *cmdline, const char *init, const char *root)
 {
 	static const struct agent none = { -1, -1 };
 	cleanup_close int status_read = -1, status_write = -1;
@@ -204,7 +174,7 @@ static struct agent start_agent(const struct cmdline *cmdline, const char *init)
 
 	pid = _Fork();
 	if (pid == 0)
-		exec_agent(cmdline, init, status_read, opened_write);
+		exec_agent(cmdline, init, root, status_read, opened_write);
 	if (pid < 0) {
 		complain("cannot fork", errno);
 		return none;
@@ -222,37 +192,81 @@ static struct agent start_agent(const struct cmdline *cmdline, const char *init)
 	return (struct agent){ steal_fd(&status_write), -1 };
 }
 
+/* The modules of the disk, and of its file system, may be among those that the agent loads. */
+static void await_modules(const struct agent *agent)
+{
+	struct pollfd loaded = { .fd = agent->opened_fd, .events = POLLIN };
+	char byte;
+
+	if (agent->opened_fd < 0)
+		return;
+	if (poll(&loaded, 1, MODULES_TIMEOUT_MS) <= 0)
+		complain("it does not load its modules", ETIMEDOUT);
+	else if (read(agent->opened_fd, &byte, 1) != 1)
+		complain("it ended while it loaded its modules", EPIPE);
+}
+
 /*
  * Until the host has the real init executed, or the agent is gone that would tell of it: so long as
  * a test takes. What has ended meanwhile, and is nobody's, is not for the real init to find.
  */
 static void hold_init(const struct agent *agent)
 {
-	char byte;
+	const uint64_t waiting = 0;
+	char byte = '\0';
 
 	if (agent->opened_fd < 0)
 		return;
-	if (read(agent->opened_fd, &byte, 1) != 1)
+	(void)!write(agent->status_fd, &waiting, sizeof(waiting));
+	/* That it has loaded its modules may come late. */
+	while (byte != BOOT_RELEASE[0] && read(agent->opened_fd, &byte, 1) == 1)
+		;
+	if (byte != BOOT_RELEASE[0])
 		complain("it ended while init was held back, which now runs", EPIPE);
 	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 		;
 }
 
+/* The pipe is empty, and an agent that has died is no reason to stop: nothing to check. */
+static void tell_start(int status_fd)
+{
+	struct timespec now;
+	uint64_t started_ns;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	(void)!write(status_fd, &started_ns, sizeof(started_ns));
+}
+
+static void tell_failure(int status_fd, int error, enum boot_step step)
+{
+	const int32_t told[] = { error, step };
+
+	(void)!write(status_fd, told, sizeof(told));
+}
+
 /* Returns only where it fails. */
 static void exec_init(const char *init, char **argv, int status_fd)
 {
-	struct boot_status status;
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	status.started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	/* The pipe is empty, and an agent that has died is no reason to stop: nothing to check. */
-	(void)!write(status_fd, &status.started_ns, sizeof(status.started_ns));
-
+	tell_start(status_fd);
 	argv[0] = (char *)init;
 	execve(init, argv, environ);
-	status.error = errno;
-	(void)!write(status_fd, &status.error, sizeof(status.error));
+	tell_failure(status_fd, errno, BOOT_EXECVE);
+}
+
+/* False: it has been told why not. */
+static bool enter_root(const struct cmdline *cmdline, const char *root, const struct agent *agent)
+{
+	enum boot_step step;
+	int error;
+
+	await_modules(agent);
+	error = root_enter(cmdline, root, &step);
+	if (error == 0)
+		return true;
+	tell_start(agent->status_fd);
+	tell_failure(agent->status_fd, error, step);
+	return false;
 }
 
 /* What an init would do for programs to find the usual places. What is there already stays. */
@@ -314,7 +328,7 @@ int main(int argc, char **argv)
 	static char text[CMDLINE_SIZE];
 	struct cmdline cmdline;
 	struct agent agent;
-	const char *init;
+	const char *init, *root;
 
 	if (getpid() != 1 || argc < 1) {
 		static const char usage[] = "provium-wrapper: the kernel starts it as init "
@@ -326,14 +340,17 @@ int main(int argc, char **argv)
 
 	read_cmdline(text, sizeof(text));
 	cmdline_parse(text, &cmdline);
-	init = find_init(&cmdline);
-	agent = start_agent(&cmdline, init);
-	if (init && cmdline.hold)
-		hold_init(&agent);
-	if (init)
-		exec_init(init, argv, agent.status_fd);
-	else
-		set_up_root();
+	root = root_wanted(&cmdline);
+	init = find_init(&cmdline, root);
+	agent = start_agent(&cmdline, init, root);
+	if (!root || enter_root(&cmdline, root, &agent)) {
+		if (init && cmdline.hold)
+			hold_init(&agent);
+		if (init)
+			exec_init(init, argv, agent.status_fd);
+		else
+			set_up_root();
+	}
 	close_fd(agent.status_fd);
 	close_fd(agent.opened_fd);
 	reap();

@@ -118,8 +118,12 @@ struct provium_agent {
 	unsigned int restarts;
 	/* Why the server was last started again; "" if never. */
 	const char *restart_reason;
-	/* The program that was to be init and could not be executed, and why; "" and 0 if none. */
+	/*
+	 * The program that was to be init and could not be executed, or the device of its root, and
+	 * why; "" and 0 if none. What failed: "execve", "root device" (it does not come), "mount".
+	 */
 	const char *init_error_path;
+	const char *init_error_operation;
 	int init_error_errno;
 	/* CLOCK_BOOTTIME of the guest, nanoseconds; 0 where it is not known. */
 	uint64_t init_started_ns;
@@ -1004,6 +1008,14 @@ struct provium_vm_options {
 	const char *init;
 	/* The real init is executed by provium_release_init, and not before. */
 	bool hold;
+	/*
+	 * The guest's root: "/dev/NAME" or "PARTUUID=UUID" of a disk, which is mounted as the
+	 * kernel does it without an initramfs (read-only unless append has "rw"; also "rootfstype",
+	 * "rootflags", "rootwait"), and whose init is "/sbin/init" unless init names another. Only
+	 * without initrd and files. NULL: the initramfs is the root, and its init may go to
+	 * another.
+	 */
+	const char *root;
 	/* Bytes. 0: 512 MiB. */
 	uint64_t memory;
 	/* 0: 1. */
@@ -1055,9 +1067,9 @@ struct provium_vm_options {
 
 /*
  * Boots and waits until the agent answers. When it fails nothing is left behind. PROVIUM_BOOT: the
- * VM was started and did not come up (in time), or its init cannot be executed; the message holds
- * what is known of the cause and the last 30 lines of the console. Standard input, output and error
- * of the process must be open (or on /dev/null).
+ * VM was started and did not come up (in time), or its root or init cannot be had; the message
+ * holds what is known of the cause and the last 30 lines of the console. Standard input, output and
+ * error of the process must be open (or on /dev/null).
  */
 int provium_vm_boot(const struct provium_vm_options *options, struct provium_vm **vm,
 		    struct provium_error *error);

@@ -90,6 +90,7 @@ static void take_texts(struct provium_connection *connection, const Provium__V1_
 	struct provium_agent *agent = &connection->agent;
 	struct agent_text *text = &connection->agent_text;
 	char path[sizeof(text->init_error_path)] = "";
+	const char *operation = "";
 
 	error_guest_text(text->version, sizeof(text->version), ready->agent_version);
 	error_guest_text(text->arch, sizeof(text->arch), ready->arch);
@@ -103,8 +104,10 @@ static void take_texts(struct provium_connection *connection, const Provium__V1_
 		if (data->len > 0)
 			memcpy(path, data->data, MIN(data->len, sizeof(path) - 1));
 		agent->init_error_errno = ready->init_error->os_errno;
+		operation = ready->init_error->operation ? ready->init_error->operation : "execve";
 	}
 	error_guest_text(text->init_error_path, sizeof(text->init_error_path), path);
+	error_guest_text(text->init_error_operation, sizeof(text->init_error_operation), operation);
 
 	agent->version = text->version;
 	agent->arch = text->arch;
@@ -112,6 +115,7 @@ static void take_texts(struct provium_connection *connection, const Provium__V1_
 	agent->boot_id = text->boot_id;
 	agent->restart_reason = text->restart_reason;
 	agent->init_error_path = text->init_error_path;
+	agent->init_error_operation = text->init_error_operation;
 }
 
 /* The first READY of an agent that asks for a token says no more than that. */

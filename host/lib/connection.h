@@ -48,6 +48,7 @@ struct agent_text {
 	char boot_id[64];
 	char restart_reason[1024];
 	char init_error_path[1024];
+	char init_error_operation[PROVIUM_OPERATION_SIZE];
 };
 
 struct provium_connection {

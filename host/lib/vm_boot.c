@@ -87,6 +87,7 @@ static int check_options(struct boot *boot, const struct provium_vm_options *opt
 	struct vm_command_line parts = {
 		.init = options->init,
 		.hold = options->hold,
+		.root = options->root,
 		.append = options->append,
 	};
 	struct vm_kernel kernel;
@@ -255,7 +256,7 @@ static int pack_initrd(struct boot *boot)
 		.files = options->files,
 		.n_files = options->n_files,
 		.initrd = options->initrd,
-		.busybox = !options->initrd && !options->no_userland,
+		.busybox = !options->initrd && !options->root && !options->no_userland,
 		.token = boot->vm->token,
 	};
 	cleanup_free const char **modules = list_modules(options);
@@ -419,11 +420,23 @@ static int connect_agent(struct boot *boot)
 static int check_init(struct boot *boot)
 {
 	const struct provium_agent *agent = provium_connection_agent(boot->vm->connection);
+	const char *operation = agent->init_error_operation;
 
 	if (!agent->init_error_errno)
 		return 0;
-	error_set(boot->error, PROVIUM_BOOT, agent->init_error_errno,
-		  "the guest cannot execute its init '%s'", agent->init_error_path);
+	if (strcmp(operation, "root device") == 0)
+		error_set(boot->error, PROVIUM_BOOT, 0,
+			  "the guest has no device for its root '%s': is the disk there, and its "
+			  "driver in the kernel or among the modules to load?",
+			  agent->init_error_path);
+	else if (strcmp(operation, "mount") == 0)
+		error_set(boot->error, PROVIUM_BOOT, agent->init_error_errno,
+			  "the guest cannot mount its root '%s'; its file system must be in the "
+			  "kernel or among the modules to load",
+			  agent->init_error_path);
+	else
+		error_set(boot->error, PROVIUM_BOOT, agent->init_error_errno,
+			  "the guest cannot execute its init '%s'", agent->init_error_path);
 	return -1;
 }
 

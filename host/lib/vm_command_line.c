@@ -115,10 +115,12 @@ char *vm_command_line(const struct vm_command_line *parts, struct provium_error 
 	}
 
 	init = init_parameter(parts->init);
-	if (!init || asprintf(&line, "console=ttyS0 panic=-1 %.*s%srdinit=/provium-wrapper%s%s%s%s",
-			      (int)kernel_length, append, kernel_length ? " " : "", init,
-			      parts->hold ? " provium.hold" : "", append[kernel_length] ? " " : "",
-			      append + kernel_length) < 0) {
+	if (!init ||
+	    asprintf(&line, "console=ttyS0 panic=-1 %.*s%srdinit=/provium-wrapper%s%s%s%s%s%s",
+		     (int)kernel_length, append, kernel_length ? " " : "", init,
+		     parts->root ? " provium.root=" : "", parts->root ? parts->root : "",
+		     parts->hold ? " provium.hold" : "", append[kernel_length] ? " " : "",
+		     append + kernel_length) < 0) {
 		error_set(error, PROVIUM_HOST, ENOMEM, "kernel command line");
 		return NULL;
 	}

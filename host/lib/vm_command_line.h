@@ -12,6 +12,8 @@ struct vm_command_line {
 	const char *init;
 	/* It is held back. */
 	bool hold;
+	/* What the wrapper mounts for it, without blanks and quotes. NULL: nothing. */
+	const char *root;
 	/* The user's parameters. NULL: none. */
 	const char *append;
 	/* The longest line that the kernel takes, bytes, without a NUL. */

@@ -58,6 +58,35 @@ static int check_disk(const struct provium_disk *disk, struct provium_error *err
 	return 0;
 }
 
+/* The wrapper's, and the kernel's own: what else names a root is an initramfs's. */
+static int check_root(const struct provium_vm_options *options, struct provium_error *error)
+{
+	const char *root = options->root;
+
+	if (!root)
+		return 0;
+	if ((strncmp(root, "/dev/", 5) != 0 || !root[5]) &&
+	    (strncmp(root, "PARTUUID=", 9) != 0 || !root[9]))
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "root '%s' is neither /dev/NAME nor PARTUUID=UUID", root);
+	for (const char *at = root; *at; at++) {
+		if (*at <= ' ' || *at == '"' || *at > '~')
+			return error_set(error, PROVIUM_INVALID, 0,
+					 "root '%s' holds a blank, a quote or the like", root);
+	}
+	if (options->initrd)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "root '%s': an initramfs mounts its root by itself; tell it by a "
+				 "kernel parameter ('root=%s')",
+				 root, root);
+	if (options->n_files > 0)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "root '%s': files are put into the initramfs, which is left for "
+				 "that root; push them",
+				 root);
+	return 0;
+}
+
 static int check_choices(const struct provium_vm_options *options, struct provium_error *error)
 {
 	if (options->cpus > VM_MAX_CPUS)
@@ -83,7 +112,7 @@ int vm_options_check(const struct provium_vm_options *options, struct provium_vm
 		     struct vm_kernel *kernel, struct provium_error *error)
 {
 	*completed = *options;
-	if (vm_kernel_check(options->kernel, kernel, error) < 0 ||
+	if (vm_kernel_check(options->kernel, kernel, error) < 0 || check_root(options, error) < 0 ||
 	    check_choices(options, error) < 0 || check_memory(&completed->memory, error) < 0)
 		return -1;
 	for (size_t i = 0; i < options->n_disks; i++) {

@@ -14,14 +14,22 @@ static int release_read;
 
 static void start_held(void)
 {
+	const uint64_t waiting = 0;
 	int status[2], release[2];
 
 	ck_assert_int_eq(pipe2(status, O_CLOEXEC), 0);
 	ck_assert_int_eq(pipe2(release, O_CLOEXEC | O_NONBLOCK), 0);
 	status_write = status[1];
 	release_read = release[0];
-	init = init_share("/sbin/init", status[0], release[1]);
+	init = init_share(status[0]);
 	ck_assert_ptr_nonnull(init);
+	init->path = "/sbin/init";
+	init->root = "/dev/vda";
+	init->release_fd = release[1];
+	ck_assert(!init_held(init));
+	ck_assert_int_eq(write(status_write, &waiting, sizeof(waiting)), sizeof(waiting));
+	init_read(init);
+	ck_assert(init_held(init) && !init->over);
 	agent_config.init = init;
 	agent_start_connected();
 }
@@ -64,9 +72,9 @@ static void expect_released(void)
 }
 
 /* The wrapper executes init, or has tried to. */
-static void play_exec(int error)
+static void play_exec(int error, enum boot_step step)
 {
-	const struct boot_status status = { .started_ns = 7, .error = error };
+	const struct boot_status status = { .started_ns = 7, .error = error, .step = step };
 	size_t size = error ? sizeof(status) : sizeof(status.started_ns);
 
 	ck_assert_int_eq(write(status_write, &status, size), (ssize_t)size);
@@ -93,7 +101,7 @@ START_TEST(runs_when_it_is_answered)
 	client_ping(&client);
 	expect_held(false);
 	expect_none(&client);
-	play_exec(0);
+	play_exec(0, BOOT_EXECVE);
 	client_expect_ok(&client, id);
 
 	client_connect_silent(&other);
@@ -114,13 +122,14 @@ START_TEST(cannot_be_executed)
 	start_held();
 	id = release(&client);
 	expect_released();
-	play_exec(ENOENT);
+	play_exec(ENOENT, BOOT_EXECVE);
 	client_expect_os_error(&client, id, ENOENT, "/sbin/init");
 	expect_none(&client);
 
 	client_connect_silent(&other);
 	ready = client_expect(&other, BODY(READY))->ready;
 	ck_assert_int_eq(ready->init_error->os_errno, ENOENT);
+	ck_assert_str_eq(ready->init_error->operation, "execve");
 	client_close(&other);
 	stop();
 }
@@ -138,7 +147,7 @@ START_TEST(connection_ends)
 	client_close(&other);
 	client_ping(&client);
 	expect_none(&client);
-	play_exec(0);
+	play_exec(0, BOOT_EXECVE);
 	eventually(init->over);
 	client_ping(&client);
 	stop();
@@ -149,11 +158,20 @@ END_TEST
  */
 START_TEST(fails_while_held)
 {
+	const Provium__V1__InitError *failure;
+	struct client other;
+
 	start_held();
-	play_exec(EIO);
+	play_exec(EINVAL, BOOT_ROOT_MOUNT);
 	eventually(init->over);
 	expect_none(&client);
 	expect_held(false);
+	client_connect_silent(&other);
+	failure = client_expect(&other, BODY(READY))->ready->init_error;
+	ck_assert_str_eq(failure->operation, "mount");
+	ck_assert_int_eq(failure->os_errno, EINVAL);
+	ck_assert_mem_eq(failure->path.data, "/dev/vda", failure->path.len);
+	client_close(&other);
 	stop();
 }
 END_TEST

@@ -78,6 +78,32 @@ START_TEST(parses)
 }
 END_TEST
 
+START_TEST(parses_roots)
+{
+	char text[] =
+		"root=/dev/sda1 rootfstype=ext4,xfs rootflags=noatime rootdelay=3 rootwait rw "
+		"init=/i provium.root=\"PARTUUID=1-2\" x.root=/no root";
+	char more[] = "rw rootwait=7 rootwait=8 ro ro=1 rw=1 -- root=/dev/no";
+	struct cmdline cmdline;
+
+	cmdline_parse(text, &cmdline);
+	assert_text(cmdline.root, "/dev/sda1");
+	assert_text(cmdline.rootfstype, "ext4,xfs");
+	assert_text(cmdline.rootflags, "noatime");
+	assert_text(cmdline.rootdelay, "3");
+	assert_text(cmdline.rootwait, "");
+	assert_text(cmdline.kernel_init, "/i");
+	assert_text(cmdline.provium_root, "PARTUUID=1-2");
+	ck_assert(cmdline.writable);
+	assert_text(cmdline.init, NULL);
+
+	cmdline_parse(more, &cmdline);
+	assert_text(cmdline.root, NULL);
+	assert_text(cmdline.rootwait, "8");
+	ck_assert(!cmdline.writable);
+}
+END_TEST
+
 /* Nothing outside the text is touched, wherever it is cut: the sanitizers look. */
 START_TEST(cut_everywhere)
 {
@@ -99,6 +125,7 @@ int main(void)
 	TCase *tests = tcase_create("parse");
 
 	tcase_add_loop_test(tests, parses, 0, (int)ARRAY_SIZE(cases));
+	tcase_add_test(tests, parses_roots);
 	tcase_add_loop_test(tests, cut_everywhere, 0, (int)ARRAY_SIZE(cases));
 	suite_add_tcase(suite, tests);
 	return unit_run(suite);

@@ -37,6 +37,7 @@ static void full_ready_script(struct fake *agent)
 	init_error.path.data = (uint8_t *)"/sbin/init";
 	init_error.path.len = 10;
 	init_error.os_errno = ENOENT;
+	init_error.operation = (char *)"mo\x1bnt";
 	ready.init_error = &init_error;
 	ready.has_init_started_ns = true;
 	ready.init_started_ns = 111;
@@ -69,6 +70,7 @@ START_TEST(test_ready)
 	ck_assert_str_eq(agent->restart_reason, "killed by ?[31mSIGKILL");
 	ck_assert_str_eq(agent->init_error_path, "/sbin/init");
 	ck_assert_int_eq(agent->init_error_errno, ENOENT);
+	ck_assert_str_eq(agent->init_error_operation, "mo?nt");
 	ck_assert_uint_eq(agent->init_started_ns, 111);
 	ck_assert_uint_eq(agent->listening_ns, 222);
 	ck_assert_uint_eq(agent->modules_ns, 333);
@@ -113,6 +115,8 @@ START_TEST(test_long_ready)
 	ck_assert_uint_lt(strlen(agent->version), 1024);
 	ck_assert_uint_lt(strlen(agent->restart_reason), 1024);
 	ck_assert_uint_lt(strlen(agent->init_error_path), 1024);
+	/* Of an agent that knows of no other. */
+	ck_assert_str_eq(agent->init_error_operation, "execve");
 	disconnect();
 }
 END_TEST
@@ -132,6 +136,7 @@ START_TEST(test_minimal_ready)
 	ck_assert_str_eq(agent->boot_id, "");
 	ck_assert_str_eq(agent->restart_reason, "");
 	ck_assert_str_eq(agent->init_error_path, "");
+	ck_assert_str_eq(agent->init_error_operation, "");
 	ck_assert(!agent->init_held && !agent->own_root);
 	ck_assert(!connection_serves(connection, 1));
 	disconnect();

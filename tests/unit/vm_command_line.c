@@ -71,11 +71,12 @@ START_TEST(test_append)
 }
 END_TEST
 
-START_TEST(test_hold)
+START_TEST(test_root_and_hold)
 {
 	const struct vm_command_line parts = {
 		.init = "/i",
 		.hold = true,
+		.root = "/dev/vda",
 		.append = "x -- y",
 		.limit = LIMIT,
 	};
@@ -83,7 +84,7 @@ START_TEST(test_hold)
 	char *line = vm_command_line(&parts, &error);
 
 	ck_assert_str_eq(line, "console=ttyS0 panic=-1 x  rdinit=/provium-wrapper provium.init=/i "
-			       "provium.hold -- y");
+			       "provium.root=/dev/vda provium.hold -- y");
 	free(line);
 }
 END_TEST
@@ -156,7 +157,7 @@ int main(void)
 	tcase_add_test(tcase, test_init);
 	tcase_add_test(tcase, test_bad_init);
 	tcase_add_test(tcase, test_append);
-	tcase_add_test(tcase, test_hold);
+	tcase_add_test(tcase, test_root_and_hold);
 	tcase_add_test(tcase, test_separator);
 	tcase_add_test(tcase, test_no_separator);
 	tcase_add_test(tcase, test_open_quote);

@@ -183,6 +183,37 @@ START_TEST(test_disk_permission)
 }
 END_TEST
 
+START_TEST(test_root)
+{
+	static const struct provium_file file = { .guest_path = "/x", .host_path = "x" };
+
+	options.root = "/dev/vda";
+	check_fine();
+	options.root = "PARTUUID=0badf00d-01";
+	check_fine();
+	options.initrd = "initrd";
+	check_refused(PROVIUM_INVALID, "an initramfs mounts its root by itself");
+	options.initrd = NULL;
+	options.files = &file;
+	options.n_files = 1;
+	check_refused(PROVIUM_INVALID, "push them");
+}
+END_TEST
+
+START_TEST(test_bad_root)
+{
+	static const char *const roots[] = {
+		"",          "/dev/",       "/etc/x",     "UUID=1-2",    "LABEL=x",
+		"PARTUUID=", "/dev/vda rw", "/dev/\"vda", "/dev/vda\x7f"
+	};
+
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+		options.root = roots[i];
+		check_refused(PROVIUM_INVALID, "root '");
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vm-options");
@@ -194,6 +225,8 @@ int main(void)
 	tcase_add_test(tcase, test_choices);
 	tcase_add_test(tcase, test_disks);
 	tcase_add_test(tcase, test_disk_permission);
+	tcase_add_test(tcase, test_root);
+	tcase_add_test(tcase, test_bad_root);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -39,8 +39,8 @@ static void print_table(const struct provium_agent *agent, const struct provium_
 	if (*agent->boot_id)
 		printf("Boot id      %s\n", agent->boot_id);
 	if (*agent->init_error_path)
-		printf("Init         %s could not be executed: %s\n", agent->init_error_path,
-		       strerror(agent->init_error_errno));
+		printf("Init         %s: %s failed: %s\n", agent->init_error_path,
+		       agent->init_error_operation, strerror(agent->init_error_errno));
 	else if (agent->init_held)
 		printf("Init         is held back\n");
 	if (info->own_root)

@@ -65,6 +65,7 @@ static int boot_kernel(const struct guest_options *given, const struct kernel_ch
 		.files = given->files.items,
 		.n_files = given->files.count,
 		.init = given->init,
+		.root = given->root,
 		.memory = given->memory,
 		.cpus = given->cpus,
 		.accel = (enum provium_accel)given->accel,
@@ -145,9 +146,9 @@ static int stop(const struct guest_options *given, struct provium_vm *vm, int st
 bool guest_options_given(const struct guest_options *options)
 {
 	return options->kernel || options->modules_dir || options->modules.count ||
-	       options->initrd || options->init || options->memory || options->cpus ||
-	       options->append.count || options->accel || options->vsock || options->socket ||
-	       options->files.count || options->disks.count || options->console;
+	       options->initrd || options->init || options->root || options->memory ||
+	       options->cpus || options->append.count || options->accel || options->vsock ||
+	       options->socket || options->files.count || options->disks.count || options->console;
 }
 
 /* The kernel's faults outweigh what else a session has come to. */

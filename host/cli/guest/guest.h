@@ -15,6 +15,7 @@ struct guest_options {
 	struct string_list modules;
 	const char *initrd;
 	const char *init;
+	const char *root;
 	uint64_t memory;
 	unsigned int cpus;
 	struct string_list append;
@@ -66,6 +67,12 @@ extern const char *const guest_vsock_choices[];
 		  "nothing but the agent and the command).",                                      \
 	  .parse = parse_string,                                                                  \
 	  .offset = offsetof(type, field.init) },                                                 \
+	{ .name = "root",                                                                         \
+	  .value = "DEVICE",                                                                      \
+	  .help = "The guest's root is on this disk of its, /dev/NAME or PARTUUID=UUID, and its " \
+		  "init there (default: /sbin/init).",                                            \
+	  .parse = parse_string,                                                                  \
+	  .offset = offsetof(type, field.root) },                                                 \
 	{ .name = "memory",                                                                       \
 	  .value = "SIZE",                                                                        \
 	  .help = "The guest's memory in bytes, or with K, M or G behind it (default: 512M).",    \

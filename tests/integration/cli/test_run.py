@@ -258,6 +258,7 @@ class BadInput(Guest):
                 self.fails(option, absent, told=[absent, "No such file"])
         self.fails("--file", f"/x={absent}", told=[absent, "No such file"])
         self.fails("--disk", absent, told=[absent])
+        self.fails("--root", "LABEL=x", told=["root 'LABEL=x'", "PARTUUID=UUID"])
         self.fails("--console", f"{absent}/console", told=[f"{absent}/console"])
 
     def test_no_kernel_at_all(self):
