@@ -79,11 +79,17 @@ static void take(struct cmdline *cmdline, const char *name, const char *value)
 		const char *name;
 		const char **value;
 	} with_value[] = {
-		{ "provium.init", &cmdline->init },   { "provium.port", &cmdline->port },
-		{ "provium.log", &cmdline->log },     { "provium.root", &cmdline->provium_root },
-		{ "root", &cmdline->root },           { "rootfstype", &cmdline->rootfstype },
-		{ "rootflags", &cmdline->rootflags }, { "rootdelay", &cmdline->rootdelay },
-		{ "rootwait", &cmdline->rootwait },   { "init", &cmdline->kernel_init },
+		{ "provium.init", &cmdline->init },
+		{ "provium.port", &cmdline->port },
+		{ "provium.log", &cmdline->log },
+		{ "provium.root", &cmdline->provium_root },
+		{ "root", &cmdline->root },
+		{ "rootfstype", &cmdline->rootfstype },
+		{ "rootflags", &cmdline->rootflags },
+		{ "rootdelay", &cmdline->rootdelay },
+		{ "rootwait", &cmdline->rootwait },
+		{ "init", &cmdline->kernel_init },
+		{ "devtmpfs.mount", &cmdline->devtmpfs },
 	};
 
 	for (size_t i = 0; value && i < ARRAY_SIZE(with_value); i++)

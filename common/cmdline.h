@@ -18,7 +18,7 @@ struct cmdline {
 	const char *log;
 	/*
 	 * provium.root=, and what the kernel's own parameters say of a root: root=, rootfstype=,
-	 * rootflags=, rootdelay=, rootwait (without a value: ""), init=.
+	 * rootflags=, rootdelay=, rootwait (without a value: ""), init=, devtmpfs.mount=.
 	 */
 	const char *provium_root;
 	const char *root;
@@ -27,6 +27,7 @@ struct cmdline {
 	const char *rootdelay;
 	const char *rootwait;
 	const char *kernel_init;
+	const char *devtmpfs;
 	/* rw, and not ro behind it. */
 	bool writable;
 	/* provium.hold, or with a value that the kernel takes for true (kstrtobool). */

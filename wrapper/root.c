@@ -237,8 +237,12 @@ int root_enter(const struct cmdline *cmdline, const char *root, enum boot_step *
 		return error;
 	if (chdir(PLACE) < 0)
 		return errno;
-	/* As by CONFIG_DEVTMPFS_MOUNT; a root without a /dev has none. */
-	mount("devtmpfs", "dev", "devtmpfs", MS_SILENT, NULL);
+	/*
+	 * As by CONFIG_DEVTMPFS_MOUNT. Whether a kernel has that cannot be seen, and an init for
+	 * which it matters has been written for one that does.
+	 */
+	if (!cmdline->devtmpfs || cmdline->devtmpfs[0] != '0')
+		mount("devtmpfs", "dev", "devtmpfs", MS_SILENT, NULL);
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
 		return errno;
 	return 0;

@@ -82,7 +82,7 @@ START_TEST(parses_roots)
 {
 	char text[] =
 		"root=/dev/sda1 rootfstype=ext4,xfs rootflags=noatime rootdelay=3 rootwait rw "
-		"init=/i provium.root=\"PARTUUID=1-2\" x.root=/no root";
+		"init=/i devtmpfs.mount=0 provium.root=\"PARTUUID=1-2\" x.root=/no root";
 	char more[] = "rw rootwait=7 rootwait=8 ro ro=1 rw=1 -- root=/dev/no";
 	struct cmdline cmdline;
 
@@ -93,6 +93,7 @@ START_TEST(parses_roots)
 	assert_text(cmdline.rootdelay, "3");
 	assert_text(cmdline.rootwait, "");
 	assert_text(cmdline.kernel_init, "/i");
+	assert_text(cmdline.devtmpfs, "0");
 	assert_text(cmdline.provium_root, "PARTUUID=1-2");
 	ck_assert(cmdline.writable);
 	assert_text(cmdline.init, NULL);

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import image
@@ -28,6 +29,8 @@ def normalise(view):
     view = re.sub(r"(?m)^(/proc/self/mountinfo: )\d+ \d+ ", r"\1", view)
     view = re.sub(r"(?m)^(/proc/self/mountinfo: )0:\d+ ", r"\g<1>0:N ", view)
     view = re.sub(r"(?m)^/proc/modules: \w*(vsock|virtio)\w* .*\n", "", view)
+    # From the memory that there is, to the page.
+    view = re.sub(r"(devtmpfs rw),size=\d+k,nr_inodes=\d+", r"\1", view)
     return re.sub(r"ns/(\w+) -> \w+:\[\d+\]", r"ns/\1", view)
 
 
@@ -41,16 +44,22 @@ class Fidelity(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def boot(self, kernel, initrd, append):
-        """The console of a boot to its end."""
-        arguments = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256",
-                     "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                     "-serial", f"file:{self.path('console')}",
-                     "-kernel", os.path.join(kernel, "vmlinuz"), "-initrd", initrd,
-                     "-append", "panic=-1 " + append]
-        subprocess.run(arguments, stdin=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
+    def arguments(self, kernel, initrd, append):
+        return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256",
+                "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                "-serial", f"file:{self.path('console')}",
+                "-kernel", os.path.join(kernel, "vmlinuz"), "-initrd", initrd,
+                "-append", "panic=-1 " + append]
+
+    def console(self):
         with open(self.path("console"), encoding="utf-8", errors="replace") as file:
             return file.read().replace("\r\n", "\n")
+
+    def boot(self, kernel, initrd, append, *devices):
+        """The console of a boot to its end."""
+        subprocess.run(self.arguments(kernel, initrd, append) + list(devices),
+                       stdin=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
+        return self.console()
 
     def view(self, *boot):
         console = self.boot(*boot)
@@ -103,6 +112,75 @@ class Fidelity(unittest.TestCase):
         """fds 0 to 2 are absent, and stay so."""
         view = self.compare(KERNELS[-1:], "init", "hvc7", "", "")
         self.assertNotIn("\nfd ", view)
+
+    def disk(self):
+        """QEMU's options for a disk that these kernels have a driver for, and the view on it."""
+        root = self.path("root")
+        for name in ("dev", "proc"):
+            os.makedirs(os.path.join(root, name))
+        shutil.copy(VIEW, os.path.join(root, "view"))
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, self.path("disk"), "8M"],
+                       env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+                       stdout=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
+        return ["-drive", f"file={self.path('disk')},if=none,id=d,format=raw,snapshot=on"]
+
+    def test_root(self):
+        """On a root that the wrapper has mounted init sees what it would if the kernel had."""
+        disk = [*self.disk(), "-device", "nvme,drive=d,serial=1"]
+        # An initramfs without an init: the kernel leaves it for root=.
+        plain, shim = self.images(KERNELS[-1], {"nothing": b""})
+        append = ("console=ttyS0 loglevel=0 nokaslr root=/dev/nvme0n1 rootflags=commit=9 rw "
+                  "devtmpfs.mount=1 init=/view word")
+        without = self.view(KERNELS[-1], plain, append, *disk)
+        with_it = self.view(KERNELS[-1], shim, f"rdinit=/provium-wrapper {append}", *disk)
+        self.assertEqual(without, with_it)
+        self.assertIn("argv[0] '/view'\nargv[1] 'word'\n", without)
+        self.assertRegex(without, r"mountinfo: 259:\d / / rw,.* - ext4 /dev/root rw,commit=9\n")
+        self.assertIn(" / /dev rw,relatime - devtmpfs devtmpfs ", without)
+
+    def await_console(self, text):
+        end = time.monotonic() + TIMEOUT
+        while text not in self.console():
+            self.assertLess(time.monotonic(), end, self.console()[-3000:])
+            time.sleep(0.05)
+
+    def test_late_disk(self):
+        """A root's device that comes while it is waited for is noticed as it comes."""
+        shim = self.images(KERNELS[-1], {"nothing": b""})[1]
+        append = "rdinit=/provium-wrapper console=ttyS0 provium.root=/dev/nvme0n1 rootwait rw init=/view"
+        with open(self.path("console"), "wb"):
+            pass
+        # A port that takes it while the guest runs.
+        qemu = subprocess.Popen([*self.arguments(KERNELS[-1], shim, append), *self.disk(),
+                                 "-machine", "q35", "-device", "pcie-root-port,id=rp0,chassis=1",
+                                 "-qmp", "stdio"],
+                                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        try:
+            self.await_console("Run /provium-wrapper as init process")
+            # What the agent does first takes a fraction of that.
+            time.sleep(2)
+            start = time.monotonic()
+            qemu.stdin.write(
+                b'{"execute": "qmp_capabilities"}\n{"execute": "device_add", "arguments": '
+                b'{"driver": "nvme", "drive": "d", "serial": "1", "bus": "rp0"}}\n')
+            qemu.stdin.flush()
+            self.await_console("VIEW BEGINS")
+            # Who does not notice looks again after a minute.
+            self.assertLess(time.monotonic() - start, 30)
+        finally:
+            qemu.kill()
+            qemu.communicate()
+
+    def test_no_agent(self):
+        """Where there is none to wait for, init is executed all the same, held back or not."""
+        with open(VIEW, "rb") as file:
+            files = {"init": file.read(), "dev": None, "provium-agent": b"no program"}
+        shim = self.images(KERNELS[-1], files)[1]
+        console = self.boot(KERNELS[-1], shim,
+                            "rdinit=/provium-wrapper console=ttyS0 provium.hold")
+        self.assertIn("VIEW ENDS", console)
+        self.assertIn("fatal: cannot execute /provium-agent", console)
+        self.assertIn("fatal: it ended at its start", console)
 
 
 if __name__ == "__main__":
