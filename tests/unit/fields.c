@@ -243,7 +243,18 @@ static bool is_stream_message(const Provium__V1__Message *message)
 
 static void open_connection(struct client *to)
 {
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Auth auth = PROVIUM__V1__AUTH__INIT;
+
 	client_adopt(to, agent->connect());
+	client_expect(to, BODY(READY));
+	if (!agent->token)
+		return;
+	auth.has_token = true;
+	auth.token = (ProtobufCBinaryData){ PROVIUM_TOKEN_SIZE, (uint8_t *)agent->token };
+	message.body_case = BODY(AUTH);
+	message.auth = &auth;
+	client_send(to, &message);
 	client_expect(to, BODY(READY));
 }
 

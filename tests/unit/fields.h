@@ -24,6 +24,8 @@ struct fields_agent {
 	 */
 	void (*make_files)(void);
 	const char *directory;
+	/* That it asks for, PROVIUM_TOKEN_SIZE bytes; NULL: none. */
+	const unsigned char *token;
 	/* It can make workers. */
 	bool supervised;
 };

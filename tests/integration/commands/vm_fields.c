@@ -62,10 +62,12 @@ static struct provium_info info(void)
 
 START_TEST(each_field)
 {
+	unsigned char token[PROVIUM_TOKEN_SIZE];
 	const struct fields_agent guest = {
 		.connect = connect_agent,
 		.make_files = make_files,
 		.directory = DIRECTORY,
+		.token = token,
 		.supervised = true,
 	};
 	struct provium_vm_options options = machine_options();
@@ -73,12 +75,15 @@ START_TEST(each_field)
 	const struct provium_agent *agent;
 	struct provium_info before;
 	struct provium_vm *vm;
+	char token_path[128];
 	unsigned int cases = 0;
 	int pid;
 
 	snprintf(socket_path, sizeof(socket_path), "%s/socket", machine_directory);
 	options.socket = socket_path;
 	vm = machine_boot(&options);
+	snprintf(token_path, sizeof(token_path), "%s.token", socket_path);
+	CALL(provium_token_read(token_path, token, &error));
 	connection = provium_vm_connection(vm);
 	pid = provium_connection_agent(connection)->pid;
 	before = info();
