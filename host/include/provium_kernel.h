@@ -21,7 +21,7 @@
 #ifndef PROVIUM_KERNEL_H
 #define PROVIUM_KERNEL_H
 
-#include "provium.h"
+#include "provium_core.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,7 +8,7 @@
 #ifndef PROVIUM_NAMES_H
 #define PROVIUM_NAMES_H
 
-#include "provium.h"
+#include "provium_core.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -33,7 +33,7 @@
 #ifndef PROVIUM_PROGRAM_H
 #define PROVIUM_PROGRAM_H
 
-#include "provium.h"
+#include "provium_core.h"
 
 #ifdef __cplusplus
 extern "C" {

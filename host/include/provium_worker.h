@@ -23,7 +23,7 @@
 #ifndef PROVIUM_WORKER_H
 #define PROVIUM_WORKER_H
 
-#include "provium.h"
+#include "provium_core.h"
 
 #ifdef __cplusplus
 extern "C" {
