@@ -138,14 +138,19 @@ static void last_words_script(struct fake *agent)
 	fake_expect(agent, PROVIUM__V1__MESSAGE__BODY_PING);
 	fake_data(agent, 999, 0, noise, sizeof(noise));
 	fake_pong(agent, 0);
+	ck_assert_int_eq(write(monitor_pipe[1], "x", 1), 1);
 	usleep(10000);
 }
 
 START_TEST(test_last_words)
 {
+	struct connection_monitor monitor = { .check = check };
+
+	/* Before the fork: its other end tells of the end. */
+	ck_assert_int_eq(pipe(monitor_pipe), 0);
+	monitor.fd = monitor_pipe[0];
 	connection = fake_connect(&fake, last_words_script);
-	start_monitor();
-	ck_assert_int_eq(write(monitor_pipe[1], "x", 1), 1);
+	connection_set_monitor(connection, &monitor);
 	check_ok(provium_ping(connection, 5000, &error));
 	ck_assert_int_eq(provium_ping(connection, 5000, &error), -1);
 	check_error(PROVIUM_VM_GONE, "QEMU has ended");
