@@ -12,7 +12,7 @@ which take long. Installs missing Debian packages and fetches test kernels, wher
     fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
     endurance    the same at full length: many commands, large files, more on the older kernel
-    matrix       many kernels, configured in many ways; 200 shutdowns
+    matrix       many kernels, configured in many ways; inits; 200 shutdowns
     bench        figures beside floors measured in the same guest
 
 The last line counts the tests of all parts together. The exit status is 1 if any failed.

@@ -161,8 +161,13 @@ def endurance(part, kernels):
     suite(part, "endurance", "gcc", with_output=True, one_by_one=True)
 
 
+def make_roots():
+    must(run("scripts/roots"))
+
+
 def matrix(part, kernels):
     await_kernels(kernels)
+    part.attempt("a system for inits is made", make_roots)
     suite(part, "matrix", "gcc", with_output=True, one_by_one=True)
 
 
