@@ -74,9 +74,11 @@ class Request:
 
 
 class Client:
-    def __init__(self, path, ready=True, token=None):
+    def __init__(self, path, ready=True, token=None, port=None):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(path)
+        if port:
+            self.choose(port)
         self.socket.setblocking(False)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.socket, selectors.EVENT_READ)
@@ -90,6 +92,18 @@ class Client:
         self.ready = self.wait_event("ready").ready if ready else None
         if token:
             self.ready = self.call("auth", token=token).final.ready
+
+    def choose(self, port):
+        """Of a guest's, whose vsock is this socket (the convention of Firecracker and others)."""
+        self.socket.sendall(f"CONNECT {port}\n".encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            byte = self.socket.recv(1)
+            if not byte:
+                raise Ended()
+            answer += byte
+        if not answer.startswith(b"OK "):
+            raise ValueError(f"{answer!r} instead of OK")
 
     def close(self):
         self.selector.close()
