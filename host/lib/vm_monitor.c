@@ -41,7 +41,10 @@ static void on_event(void *user, const char *name, const json_t *data)
 		snprintf(vm->shutdown_reason, sizeof(vm->shutdown_reason), "%s",
 			 reason ? reason : "");
 	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
-		/* It is told to the guest, or is followed by STOP. */
+		/* Else it is told to the guest, and no STOP follows. */
+		reason = json_string_value(json_object_get(data, "action"));
+		if (!reason || strcmp(reason, "stop") != 0)
+			return;
 		reason = json_string_value(json_object_get(data, "reason"));
 		snprintf(vm->disk_failure, sizeof(vm->disk_failure), "%s", reason ? reason : "");
 	} else if (strcmp(name, "STOP") == 0) {

@@ -31,7 +31,7 @@ static void make_root(void)
 
 	machine_put("init", init, 0755);
 	snprintf(image, sizeof(image), "%s/image", machine_directory);
-	guest_on_host(
+	machine_on_host(
 		"mkdir -p r/bin r/sbin r/dev r/proc r/tmp && "
 		"cp /bin/busybox r/bin/ && cp init r/sbin/init && mv init r/sbin/other && "
 		"for i in sh cat mount tr sleep awk touch; do ln -s busybox r/bin/$i; done && "
@@ -49,7 +49,7 @@ static void make_partition(void)
 	int fd;
 
 	make_root();
-	guest_on_host("truncate -s 1M disk && cat image >> disk && mv disk image");
+	machine_on_host("truncate -s 1M disk && cat image >> disk && mv disk image");
 	fd = open(image, O_WRONLY | O_CLOEXEC);
 	ck_assert_int_eq(pwrite(fd, mbr, sizeof(mbr), 0), sizeof(mbr));
 	ck_assert_int_eq(lseek(fd, 0, SEEK_END), PARTITION_START + PARTITION_SIZE);

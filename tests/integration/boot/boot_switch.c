@@ -79,9 +79,9 @@ static void make_disks(char *ext4, char *squashfs, size_t size)
 {
 	snprintf(ext4, size, "%s/ext4", machine_directory);
 	snprintf(squashfs, size, "%s/squashfs", machine_directory);
-	guest_on_host("truncate -s 16M ext4 && mke2fs -q ext4 && mkdir lower && "
-		      "echo compressed > lower/below && "
-		      "mksquashfs lower squashfs -quiet -no-progress >&2 && rm -r lower");
+	machine_on_host("truncate -s 16M ext4 && mke2fs -q ext4 && mkdir lower && "
+			"echo compressed > lower/below && "
+			"mksquashfs lower squashfs -quiet -no-progress >&2 && rm -r lower");
 }
 
 static struct provium_connection *spawn(const struct provium_worker_options *options)

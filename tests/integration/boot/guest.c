@@ -1,7 +1,6 @@
 #include "tests/integration/boot/guest.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,14 +40,4 @@ void guest_await(struct provium_connection *connection, const char *path, const 
 		ck_assert_msg(machine_now_ms() < end, "%s does not become \"%s\"", path, text);
 		poll(NULL, 0, 20);
 	}
-}
-
-void guest_on_host(const char *command)
-{
-	char text[2048];
-
-	snprintf(text, sizeof(text), "cd %s && PATH=$PATH:/sbin:/usr/sbin && %s", machine_directory,
-		 command);
-	// NOLINTNEXTLINE(cert-env33-c): the directory's name is the test's own
-	ck_assert_int_eq(system(text), 0);
 }

@@ -1,4 +1,4 @@
-/* Files of a guest whose init does its work meanwhile, and disks for it. */
+/* Files of a guest whose init does its work meanwhile. */
 #ifndef TESTS_BOOT_GUEST_H
 #define TESTS_BOOT_GUEST_H
 
@@ -17,8 +17,5 @@ bool guest_holds(struct provium_connection *connection, const char *path, const 
 
 /* Waits until it does. */
 void guest_await(struct provium_connection *connection, const char *path, const char *text);
-
-/* Runs a shell command on this machine, in the test's directory, which must succeed. */
-void guest_on_host(const char *command);
 
 #endif

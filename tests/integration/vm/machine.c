@@ -162,6 +162,16 @@ void machine_put(const char *name, const char *text, unsigned int mode)
 	close(fd);
 }
 
+void machine_on_host(const char *command)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text), "cd %s && PATH=$PATH:/sbin:/usr/sbin && %s", machine_directory,
+		 command);
+	// NOLINTNEXTLINE(cert-env33-c): the directory's name is the test's own
+	ck_assert_int_eq(system(text), 0);
+}
+
 uint64_t machine_now_ms(void)
 {
 	return monotonic_ns() / 1000000u;

@@ -42,6 +42,9 @@ void machine_clear(void);
 void machine_put(const char *name, const char *text, unsigned int mode);
 extern char machine_path[];
 
+/* Runs a shell command on this machine, in the directory; it must succeed. */
+void machine_on_host(const char *command);
+
 /* Milliseconds on CLOCK_MONOTONIC. */
 uint64_t machine_now_ms(void);
 
