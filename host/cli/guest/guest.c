@@ -7,13 +7,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 
 #include "common/cleanup.h"
-#include "host/cli/guest/kernel.h"
 #include "host/cli/report.h"
 #include "host/cli/session/exit_status.h"
 #include "host/cli/show/status_line.h"
+#include "host/lib/kernel_choice.h"
 
 /* For the guest's file systems to be written back, where it has a disk to write to. */
 #define SHUTDOWN_TIMEOUT_MS 20000
@@ -91,18 +90,8 @@ static int boot(const struct guest_options *given, const struct interrupts *inte
 		struct status_line *line, struct provium_vm **vm, struct provium_error *error)
 {
 	cleanup(kernel_choice_finish) struct kernel_choice kernel = { 0 };
-	struct utsname host;
-	struct kernel_request request = {
-		.kernel = given->kernel,
-		.modules = given->modules_dir,
-		.environment_kernel = getenv("PROVIUM_KERNEL"),
-		.environment_modules = getenv("PROVIUM_MODULES"),
-		.release = host.release,
-		.root = "",
-	};
 
-	uname(&host);
-	if (kernel_choose(&request, &kernel, error) < 0)
+	if (kernel_choose_here(given->kernel, given->modules_dir, &kernel, error) < 0)
 		return -1;
 	return boot_kernel(given, &kernel, interrupts, line, vm, error);
 }

@@ -1,6 +1,9 @@
-/* Which kernel and which modules a guest gets. */
-#ifndef CLI_KERNEL_H
-#define CLI_KERNEL_H
+/*
+ * Which kernel and which modules a guest gets that was not told. Not a part of the library's
+ * interface: what the command and the Lua binding share.
+ */
+#ifndef LIB_KERNEL_CHOICE_H
+#define LIB_KERNEL_CHOICE_H
 
 #include "host/include/provium.h"
 
@@ -33,6 +36,10 @@ struct kernel_choice {
  */
 int kernel_choose(const struct kernel_request *request, struct kernel_choice *choice,
 		  struct provium_error *error);
+
+/* The same on this machine, with its environment. kernel, modules: what was asked for, or NULL. */
+int kernel_choose_here(const char *kernel, const char *modules, struct kernel_choice *choice,
+		       struct provium_error *error);
 
 void kernel_choice_finish(struct kernel_choice *choice);
 

@@ -1,5 +1,5 @@
 /* Which kernel and modules are taken, with files in a temporary directory. */
-#include "host/cli/guest/kernel.h"
+#include "host/lib/kernel_choice.h"
 
 #include <errno.h>
 #include <ftw.h>

@@ -1,4 +1,4 @@
-#include "host/cli/guest/kernel.h"
+#include "host/lib/kernel_choice.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "host/cli/report.h"
+#include "host/lib/error.h"
 
-#define GIVE_A_KERNEL "give one with --kernel FILE or in PROVIUM_KERNEL"
+#define NAME_A_KERNEL "name one (--kernel FILE, kernel= in provium.toml) or set PROVIUM_KERNEL"
 
 __attribute__((format(printf, 1, 2))) static char *format(const char *format_text, ...)
 {
@@ -50,16 +51,16 @@ static char *if_modules(char *directory)
 static int fail_host_kernel(const char *path, struct provium_error *error)
 {
 	if (errno == EACCES)
-		return cli_fail(
-			error, PROVIUM_HOST,
+		return error_set(
+			error, PROVIUM_HOST, 0,
 			"this machine's kernel, %s, is not readable for you (some distributions "
 			"keep it to root)\n"
-			"Copy it as root, or " GIVE_A_KERNEL ".",
+			"Copy it as root, or " NAME_A_KERNEL ".",
 			path);
-	return cli_fail(error, PROVIUM_HOST,
-			"there is no kernel: this machine's own would be %s\nPlease " GIVE_A_KERNEL
-			".",
-			path);
+	return error_set(error, PROVIUM_HOST, 0,
+			 "there is no kernel: this machine's own would be %s\n"
+			 "Please " NAME_A_KERNEL ".",
+			 path);
 }
 
 /* Here, since nobody else knows where the name came from and so what to do about it. */
@@ -69,9 +70,9 @@ static int check_kernel(const char *path, bool host_kernel, struct provium_error
 
 	if (stat(path, &status) < 0 || access(path, R_OK) < 0)
 		return host_kernel ? fail_host_kernel(path, error)
-				   : cli_fail_errno(error, "kernel %s", path);
+				   : error_set(error, PROVIUM_HOST, errno, "kernel %s", path);
 	if (!S_ISREG(status.st_mode))
-		return cli_fail(error, PROVIUM_INVALID, "kernel %s: not a regular file", path);
+		return error_set(error, PROVIUM_INVALID, 0, "kernel %s: not a regular file", path);
 	return 0;
 }
 
@@ -109,23 +110,40 @@ int kernel_choose(const struct kernel_request *request, struct kernel_choice *ch
 	kernel = named ? strdup(named)
 		       : format("%s/boot/vmlinuz-%s", request->root, request->release);
 	if (!kernel)
-		return cli_fail_errno(error, "kernel");
+		return error_set(error, PROVIUM_HOST, errno, "kernel");
 	if (check_kernel(kernel, !named, error) < 0)
 		return -1;
 
 	if (!modules && from_environment)
 		modules = present(request->environment_modules);
 	if (modules && !has_modules_dep(modules))
-		return cli_fail_errno(
-			error,
+		return error_set(
+			error, PROVIUM_HOST, errno,
 			"modules: %s/modules.dep (the directory is what /lib/modules/VERSION "
 			"is; depmod makes the file)",
 			modules);
 	choice->modules = modules ? strdup(modules) : guess_modules(request, kernel);
 	if (modules && !choice->modules)
-		return cli_fail_errno(error, "modules");
+		return error_set(error, PROVIUM_HOST, errno, "modules");
 	choice->kernel = steal_ptr(&kernel);
 	return 0;
+}
+
+int kernel_choose_here(const char *kernel, const char *modules, struct kernel_choice *choice,
+		       struct provium_error *error)
+{
+	struct utsname host;
+	struct kernel_request request = {
+		.kernel = kernel,
+		.modules = modules,
+		.environment_kernel = getenv("PROVIUM_KERNEL"),
+		.environment_modules = getenv("PROVIUM_MODULES"),
+		.release = host.release,
+		.root = "",
+	};
+
+	uname(&host);
+	return kernel_choose(&request, choice, error);
 }
 
 void kernel_choice_finish(struct kernel_choice *choice)
