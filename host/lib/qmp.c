@@ -26,7 +26,7 @@
 void qmp_init(struct qmp *qmp, int fd,
 	      void (*on_event)(void *user, const char *name, const json_t *data), void *user)
 {
-	*qmp = (struct qmp){ .fd = fd, .on_event = on_event, .user = user };
+	*qmp = (struct qmp){ .fd = fd, .passed_fd = -1, .on_event = on_event, .user = user };
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
@@ -35,7 +35,7 @@ void qmp_finish(struct qmp *qmp)
 	qmp->fd = close_fd(qmp->fd);
 	json_decref(qmp->reply);
 	free(qmp->buffer);
-	*qmp = (struct qmp){ .fd = -1 };
+	*qmp = (struct qmp){ .fd = -1, .passed_fd = -1 };
 }
 
 static int __attribute__((format(printf, 4, 5)))
@@ -168,11 +168,36 @@ static int receive(struct qmp *qmp, const struct wait_limits *limits, const char
 	return wait == WAIT_READY ? 0 : -1;
 }
 
+/* As send(2). An fd goes with the first byte. */
+static ssize_t send_some(struct qmp *qmp, const char *data, size_t size)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (qmp->passed_fd >= 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &qmp->passed_fd, sizeof(int));
+	}
+	n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL);
+	if (n >= 0)
+		qmp->passed_fd = -1;
+	return n;
+}
+
 static int send_all(struct qmp *qmp, const char *data, size_t size,
 		    const struct wait_limits *limits, const char *what, struct provium_error *error)
 {
 	while (size > 0) {
-		ssize_t n = send(qmp->fd, data, size, MSG_NOSIGNAL);
+		ssize_t n = send_some(qmp, data, size);
 		short revents;
 
 		if (n >= 0) {
@@ -234,6 +259,17 @@ int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 	if (result)
 		*result = json_incref(json_object_get(qmp->reply, "return"));
 	return 0;
+}
+
+int qmp_pass_fd(struct qmp *qmp, const char *name, int fd, const struct wait_limits *limits,
+		struct provium_error *error)
+{
+	int result;
+
+	qmp->passed_fd = fd;
+	result = qmp_execute(qmp, "getfd", json_pack("{s:s}", "fdname", name), limits, NULL, error);
+	qmp->passed_fd = -1;
+	return result;
 }
 
 int qmp_negotiate(struct qmp *qmp, const struct wait_limits *limits, struct provium_error *error)

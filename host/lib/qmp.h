@@ -22,6 +22,8 @@ struct qmp {
 	size_t used;
 	size_t capacity;
 	unsigned int last_id;
+	/* Goes along with the next command; -1: none. */
+	int passed_fd;
 	/* The reply to the command that is waited for; NULL until it is there. */
 	json_t *reply;
 	bool greeted;
@@ -44,6 +46,10 @@ int qmp_negotiate(struct qmp *qmp, const struct wait_limits *limits, struct prov
  */
 int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 		const struct wait_limits *limits, json_t **result, struct provium_error *error);
+
+/* Gives QEMU a copy of fd, which commands know by the name ("fd:NAME"). */
+int qmp_pass_fd(struct qmp *qmp, const char *name, int fd, const struct wait_limits *limits,
+		struct provium_error *error);
 
 /* Handles what has arrived, without waiting. Not 0: it has ended, or breaks the protocol. */
 int qmp_dispatch(struct qmp *qmp, struct provium_error *error);

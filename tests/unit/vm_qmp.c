@@ -301,6 +301,43 @@ START_TEST(test_no_reader)
 }
 END_TEST
 
+/* With the first byte of its command, and with no other. */
+START_TEST(test_pass_fd)
+{
+	struct wait_limits limits = limits_of(5000);
+	struct provium_error error;
+	char control[CMSG_SPACE(sizeof(int))];
+	char text[128] = "";
+	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	int pair[2];
+	int got;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	say("{\"return\": {}, \"id\": 1}\r\n");
+	ck_assert_int_eq(qmp_pass_fd(&qmp, "state", pair[1], &limits, &error), 0);
+	ck_assert_int_gt(recvmsg(peer, &message, MSG_DONTWAIT), 0);
+	ck_assert_str_eq(text,
+			 "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"},\"id\":1}");
+	ck_assert_uint_eq(message.msg_controllen, sizeof(control));
+	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(got));
+	ck_assert_int_eq(write(got, "x", 1), 1);
+	ck_assert_int_eq(read(pair[0], text, 1), 1);
+	close(got);
+	close(pair[0]);
+	close(pair[1]);
+
+	say("{\"return\": {}, \"id\": 2}\r\n");
+	message.msg_controllen = sizeof(control);
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), 0);
+	ck_assert_int_gt(recvmsg(peer, &message, MSG_DONTWAIT), 0);
+	ck_assert_uint_eq(message.msg_controllen, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vm-qmp");
@@ -321,6 +358,7 @@ int main(void)
 	tcase_add_test(tcase, test_end);
 	tcase_add_test(tcase, test_last_events);
 	tcase_add_test(tcase, test_no_reader);
+	tcase_add_test(tcase, test_pass_fd);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
