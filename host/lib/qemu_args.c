@@ -102,11 +102,7 @@ static void append_machine(struct vector *vector, const struct qemu_options *opt
 	append(vector, "-action");
 	append(vector, "panic=none");
 	append(vector, "-machine");
-	/* vhost-user's back end maps the guest's memory. */
-	if (options->vsock == PROVIUM_VSOCK_USER)
-		append(vector, "q35,memory-backend=memory0");
-	else
-		append(vector, "q35");
+	append(vector, "q35,memory-backend=memory0");
 	if (options->accel == PROVIUM_ACCEL_KVM) {
 		append(vector, "-accel");
 		append(vector, "kvm");
@@ -122,11 +118,16 @@ static void append_machine(struct vector *vector, const struct qemu_options *opt
 	append_format(vector, "%u", options->cpus);
 	append(vector, "-m");
 	append_format(vector, "%" PRIu64 "M", mib);
-	if (options->vsock == PROVIUM_VSOCK_USER) {
-		append(vector, "-object");
-		append_format(vector, "memory-backend-memfd,id=memory0,size=%" PRIu64 "M,share=on",
-			      mib);
-	}
+	/*
+	 * Shared: vhost-user's back end maps it, and a snapshot takes it as it is. As a file rather
+	 * than by a backend for memfds, whose memory later versions would save as part of the
+	 * state.
+	 */
+	append(vector, "-object");
+	append_format(vector,
+		      "memory-backend-file,id=memory0,size=%" PRIu64
+		      "M,share=on,mem-path=/proc/self/fd/%d",
+		      mib, options->memory_fd);
 }
 
 static void append_sockets(struct vector *vector, const struct qemu_options *options)
@@ -145,36 +146,59 @@ static void append_sockets(struct vector *vector, const struct qemu_options *opt
 static void append_vsock(struct vector *vector, const struct qemu_options *options)
 {
 	append(vector, "-device");
-	append(vector, "pcie-root-port,id=port0,chassis=1,slot=1");
+	append(vector, "pcie-root-port,id=" QEMU_VSOCK_PORT ",chassis=1,slot=1");
 	if (options->vsock == PROVIUM_VSOCK_USER) {
 		append(vector, "-chardev");
-		append_format(vector, "socket,id=vsock,fd=%d", options->vsock_fd);
+		append_format(vector, "socket,id=" QEMU_VSOCK_CHARDEV ",fd=%d", options->vsock_fd);
+	}
+	if (options->incoming)
+		return;
+	if (options->vsock == PROVIUM_VSOCK_USER) {
 		append(vector, "-device");
-		append(vector,
-		       "vhost-user-vsock-pci,id=" QEMU_VSOCK_DEVICE ",chardev=vsock,bus=port0");
+		append(vector, "vhost-user-vsock-pci,id=" QEMU_VSOCK_DEVICE
+			       ",chardev=" QEMU_VSOCK_CHARDEV ",bus=" QEMU_VSOCK_PORT);
 	} else {
 		append(vector, "-device");
 		append_format(vector,
 			      "vhost-vsock-pci,id=" QEMU_VSOCK_DEVICE
-			      ",vhostfd=%d,guest-cid=%" PRIu32 ",bus=port0",
+			      ",vhostfd=%d,guest-cid=%" PRIu32 ",bus=" QEMU_VSOCK_PORT,
 			      options->vsock_fd, options->guest_cid);
 	}
 }
 
-static void append_disk(struct vector *vector, const struct provium_disk *disk, size_t number)
+/* For the end of a disk's; "" where there is none. NULL: no memory. */
+static char *format_backing(const struct qemu_backing *backing)
 {
+	cleanup_free char *path = NULL;
+	char *text;
+
+	if (!backing || !backing->path)
+		return strdup("");
+	path = double_commas(backing->path);
+	if (!path ||
+	    asprintf(&text, ",backing.driver=%s,backing.file.driver=file,backing.file.filename=%s",
+		     backing->format, path) < 0)
+		return NULL;
+	return text;
+}
+
+static void append_disk(struct vector *vector, const struct qemu_options *options, size_t number)
+{
+	const struct provium_disk *disk = &options->disks[number];
 	const char *readonly = disk->readonly ? "on" : "off";
 	cleanup_free char *path = double_commas(disk->path);
+	cleanup_free char *backing =
+		format_backing(options->backings ? &options->backings[number] : NULL);
 
-	if (!path) {
+	if (!path || !backing) {
 		vector->failed = true;
 		return;
 	}
 	append(vector, "-blockdev");
 	append_format(vector,
 		      "driver=%s,node-name=disk%zu,read-only=%s,discard=unmap,file.driver=file,"
-		      "file.filename=%s,file.discard=unmap",
-		      disk->format ? disk->format : "raw", number, readonly, path);
+		      "file.filename=%s,file.discard=unmap%s",
+		      disk->format ? disk->format : "raw", number, readonly, path, backing);
 	append(vector, "-device");
 	/* /dev/disk/by-id/virtio-diskN in the guest, however the kernel names it. */
 	append_format(vector, "virtio-blk-pci,drive=disk%zu,serial=disk%zu", number, number);
@@ -186,12 +210,17 @@ char **qemu_args(const struct qemu_options *options)
 
 	append(&vector, options->program);
 	append_machine(&vector, options);
-	append(&vector, "-kernel");
-	append(&vector, options->kernel);
-	append(&vector, "-initrd");
-	append(&vector, options->initrd);
-	append(&vector, "-append");
-	append(&vector, options->command_line);
+	if (options->incoming) {
+		append(&vector, "-incoming");
+		append(&vector, "defer");
+	} else {
+		append(&vector, "-kernel");
+		append(&vector, options->kernel);
+		append(&vector, "-initrd");
+		append(&vector, options->initrd);
+		append(&vector, "-append");
+		append(&vector, options->command_line);
+	}
 	append_sockets(&vector, options);
 	append(&vector, "-device");
 	append(&vector, "pvpanic");
@@ -200,7 +229,7 @@ char **qemu_args(const struct qemu_options *options)
 	append(&vector, "-device");
 	append(&vector, "virtio-rng-pci");
 	for (size_t i = 0; i < options->n_disks; i++)
-		append_disk(&vector, &options->disks[i], i);
+		append_disk(&vector, options, i);
 
 	if (vector.failed) {
 		qemu_args_free(vector.args);

@@ -2,12 +2,23 @@
 #ifndef LIB_QEMU_ARGS_H
 #define LIB_QEMU_ARGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/include/provium.h"
 
-/* The QMP ids of what is made for the vsock device. */
-#define QEMU_VSOCK_DEVICE "vsock0"
+/* The ids of what is made for the vsock device: it, its socket, and the port that it is plugged
+ * into. */
+#define QEMU_VSOCK_DEVICE  "vsock0"
+#define QEMU_VSOCK_CHARDEV "vsock"
+#define QEMU_VSOCK_PORT    "port0"
+
+/* What lies beneath an image, as its own name for that may be relative to where it was. */
+struct qemu_backing {
+	/* NULL: what the image names, if it names any. */
+	const char *path;
+	const char *format;
+};
 
 struct qemu_options {
 	/* argv[0]. */
@@ -16,12 +27,21 @@ struct qemu_options {
 	enum provium_accel accel;
 	/* Bytes; a multiple of 1 MiB. */
 	uint64_t memory;
+	/* A file of that size, which QEMU inherits. */
+	int memory_fd;
 	unsigned int cpus;
+	/*
+	 * A state is to be loaded by QMP, into a machine without a kernel; the vsock device is
+	 * plugged afterwards.
+	 */
+	bool incoming;
 	const char *kernel;
 	const char *initrd;
 	const char *command_line;
 	const struct provium_disk *disks;
 	size_t n_disks;
+	/* One for each disk. NULL: none for all. */
+	const struct qemu_backing *backings;
 
 	/* Connected stream sockets that QEMU inherits. */
 	int console_fd;

@@ -65,7 +65,7 @@ int provium_vm_connect(struct provium_vm *vm, uint32_t port, int timeout_ms,
 
 enum provium_accel provium_vm_accel(const struct provium_vm *vm)
 {
-	return vm->accel;
+	return vm->hardware.accel;
 }
 
 enum provium_vsock provium_vm_vsock(const struct provium_vm *vm)
@@ -186,7 +186,7 @@ static int quit(struct provium_vm *vm, struct provium_error *error)
 static int dial_and_shut_down(struct provium_vm *vm, enum provium_shutdown_mode mode, bool sync,
 			      const struct deadline *deadline, struct provium_error *error)
 {
-	struct deadline dialled = deadline_after(DIAL_MS * accel_factor(vm->accel));
+	struct deadline dialled = deadline_after(DIAL_MS * accel_factor(vm->hardware.accel));
 	struct provium_connection *connection;
 	int status;
 
@@ -221,7 +221,7 @@ int provium_vm_shutdown(struct provium_vm *vm, enum provium_shutdown_mode mode, 
 			int timeout_ms, struct provium_error *error)
 {
 	struct deadline deadline = deadline_after(timeout_ms);
-	int power_off_ms = (POWER_OFF_MS + (sync ? SYNC_MS : 0)) * accel_factor(vm->accel);
+	int power_off_ms = (POWER_OFF_MS + (sync ? SYNC_MS : 0)) * accel_factor(vm->hardware.accel);
 	struct provium_error failure;
 	int ended;
 
@@ -270,6 +270,7 @@ void provium_vm_free(struct provium_vm *vm)
 	vm_watch_stop(&vm->watch);
 	vm_monitor_finish(vm);
 	vm_files_remove(&vm->files);
+	vm_hardware_finish(&vm->hardware);
 	explicit_bzero(vm->token, sizeof(vm->token));
 	free(vm);
 }

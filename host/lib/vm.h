@@ -6,8 +6,8 @@
  *            +--- hybrid socket (unix:PATH) --- provium-vsock --- vhost-user: a socket pair
  *
  * (with the kernel's vhost-vsock there is no provium-vsock, and an AF_VSOCK socket in place of the
- * hybrid one). vm_boot.c brings it up, vm_monitor.c notices its end while any call waits, and vm.c
- * is what callers see of it.
+ * hybrid one). vm_boot.c brings it up, by the steps of vm_start.c, vm_monitor.c notices its end
+ * while any call waits, and vm.c is what callers see of it.
  */
 #ifndef LIB_VM_H
 #define LIB_VM_H
@@ -20,6 +20,7 @@
 #include "host/lib/address.h"
 #include "host/lib/qmp.h"
 #include "host/lib/vm_files.h"
+#include "host/lib/vm_hardware.h"
 #include "host/lib/vm_process.h"
 #include "host/lib/vm_watch.h"
 #include "host/lib/wait.h"
@@ -28,7 +29,7 @@
 #define VM_TAIL_LINES 30
 
 struct provium_vm {
-	enum provium_accel accel;
+	struct vm_hardware hardware;
 	enum provium_vsock vsock;
 	struct vm_files files;
 	struct vm_process qemu;

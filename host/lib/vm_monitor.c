@@ -91,7 +91,7 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 	}
 	if (is_stopped(vm)) {
 		snprintf(text, size, "QEMU has stopped the guest, which it cannot run on%s",
-			 vm->accel == PROVIUM_ACCEL_KVM
+			 vm->hardware.accel == PROVIUM_ACCEL_KVM
 				 ? " (KVM has failed: TCG may do, where this happens again)"
 				 : "");
 		return;
