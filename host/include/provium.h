@@ -29,6 +29,7 @@
 #include "provium_kernel.h"
 #include "provium_names.h"
 #include "provium_program.h"
+#include "provium_snapshot.h"
 #include "provium_vm.h"
 #include "provium_worker.h"
 

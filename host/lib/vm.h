@@ -6,8 +6,9 @@
  *            +--- hybrid socket (unix:PATH) --- provium-vsock --- vhost-user: a socket pair
  *
  * (with the kernel's vhost-vsock there is no provium-vsock, and an AF_VSOCK socket in place of the
- * hybrid one). vm_boot.c brings it up, by the steps of vm_start.c, vm_monitor.c notices its end
- * while any call waits, and vm.c is what callers see of it.
+ * hybrid one). vm_boot.c brings it up, by the steps of vm_start.c; vm_save.c makes a snapshot of
+ * it, and vm_resume.c another VM of that; vm_monitor.c notices its end while any call waits,
+ * vm_control.c has QEMU do things, and vm.c is what callers see of it.
  */
 #ifndef LIB_VM_H
 #define LIB_VM_H
@@ -27,6 +28,13 @@
 
 /* Lines of the console in an error. */
 #define VM_TAIL_LINES 30
+
+enum vm_migration {
+	/* Has not ended. */
+	VM_MIGRATION_NONE,
+	VM_MIGRATION_COMPLETED,
+	VM_MIGRATION_FAILED,
+};
 
 struct provium_vm {
 	struct vm_hardware hardware;
@@ -63,10 +71,17 @@ struct provium_vm {
 	char shutdown_reason[32];
 	/* QEMU has stopped it on its own, and cannot run it on. */
 	bool stopped;
+	/* It does not run because we want it so. */
+	bool held;
+	/* QEMU's event DEVICE_DELETED for the vsock device. */
+	bool unplugged;
+	/* How the last migration has ended, which is how QEMU saves and loads a state. */
+	enum vm_migration migration;
 	/* Of a disk whose file could not be read or written; "": it was something else. */
 	char disk_failure[64];
-	/* By provium_vm_kill. */
+	/* By provium_vm_kill; by provium_vm_save. */
 	bool killed;
+	bool saved;
 	/* The guest or QEMU is gone for good, and gone_error says why. */
 	bool gone;
 	struct provium_error gone_error;
@@ -90,6 +105,29 @@ bool vm_monitor_reap(struct provium_vm *vm, struct vm_process *process, int time
 
 /* Looks at everything. Not 0: it is gone, *error says why. */
 int vm_monitor_check(struct provium_vm *vm, struct provium_error *error);
+
+/* As qmp_execute, and where the VM is gone the error says why. */
+int vm_command(struct provium_vm *vm, const char *command, json_t *arguments,
+	       const struct deadline *deadline, json_t **result, struct provium_error *error);
+
+/* As qmp_pass_fd. */
+int vm_pass_fd(struct provium_vm *vm, const char *name, int fd, const struct deadline *deadline,
+	       struct provium_error *error);
+
+/* Waits until done, which is called with the lock held. */
+int vm_await(struct provium_vm *vm, bool (*done)(const struct provium_vm *vm),
+	     const struct wait_limits *limits, const char *what, struct provium_error *error);
+
+/*
+ * What a migration of all but the guest's memory needs, at both ends. The memory's file is shared,
+ * and left out.
+ */
+int vm_prepare_migration(struct provium_vm *vm, const struct deadline *deadline,
+			 struct provium_error *error);
+
+/* Waits until the migration has ended, and fails where it has failed. */
+int vm_await_migration(struct provium_vm *vm, const struct wait_limits *limits, const char *what,
+		       struct provium_error *error);
 
 /* The limits of a call on the VM. */
 struct wait_limits vm_limits(const struct provium_vm *vm, const struct deadline *deadline);

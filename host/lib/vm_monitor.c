@@ -20,6 +20,7 @@
 #include "common/util.h"
 #include "host/lib/accel.h"
 #include "host/lib/error.h"
+#include "host/lib/qemu_args.h"
 #include "host/lib/vm.h"
 
 /* Bytes of a message that are left for whoever says what was going on. */
@@ -48,7 +49,17 @@ static void on_event(void *user, const char *name, const json_t *data)
 		reason = json_string_value(json_object_get(data, "reason"));
 		snprintf(vm->disk_failure, sizeof(vm->disk_failure), "%s", reason ? reason : "");
 	} else if (strcmp(name, "STOP") == 0) {
-		vm->stopped = true;
+		vm->stopped = !vm->held;
+	} else if (strcmp(name, "DEVICE_DELETED") == 0) {
+		/* There is another event for what is within the device: without its id. */
+		reason = json_string_value(json_object_get(data, "device"));
+		vm->unplugged |= reason && strcmp(reason, QEMU_VSOCK_DEVICE) == 0;
+	} else if (strcmp(name, "MIGRATION") == 0) {
+		reason = json_string_value(json_object_get(data, "status"));
+		if (reason && strcmp(reason, "completed") == 0)
+			vm->migration = VM_MIGRATION_COMPLETED;
+		else if (reason && strcmp(reason, "failed") == 0)
+			vm->migration = VM_MIGRATION_FAILED;
 	}
 }
 
@@ -80,8 +91,9 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 		snprintf(text, size, "the guest's kernel panicked");
 		return;
 	}
-	if (vm->killed) {
-		snprintf(text, size, "the VM was ended by provium_vm_kill");
+	if (vm->saved || vm->killed) {
+		snprintf(text, size, "the VM was ended by %s",
+			 vm->saved ? "provium_vm_save" : "provium_vm_kill");
 		return;
 	}
 	if (is_stopped(vm) && vm->disk_failure[0]) {

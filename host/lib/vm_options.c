@@ -87,6 +87,18 @@ static int check_root(const struct provium_vm_options *options, struct provium_e
 	return 0;
 }
 
+int vm_options_check_vsock(enum provium_vsock vsock, const char *socket,
+			   struct provium_error *error)
+{
+	if ((unsigned int)vsock > PROVIUM_VSOCK_USER)
+		return error_set(error, PROVIUM_INVALID, 0, "unknown kind of vsock %d", vsock);
+	if (socket && vsock == PROVIUM_VSOCK_KERNEL)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "the kernel's vsock has no socket: '%s' needs provium-vsock",
+				 socket);
+	return 0;
+}
+
 static int check_choices(const struct provium_vm_options *options, struct provium_error *error)
 {
 	if (options->cpus > VM_MAX_CPUS)
@@ -95,13 +107,8 @@ static int check_choices(const struct provium_vm_options *options, struct proviu
 	if ((unsigned int)options->accel > PROVIUM_ACCEL_TCG)
 		return error_set(error, PROVIUM_INVALID, 0, "unknown accelerator %d",
 				 options->accel);
-	if ((unsigned int)options->vsock > PROVIUM_VSOCK_USER)
-		return error_set(error, PROVIUM_INVALID, 0, "unknown kind of vsock %d",
-				 options->vsock);
-	if (options->socket && options->vsock == PROVIUM_VSOCK_KERNEL)
-		return error_set(error, PROVIUM_INVALID, 0,
-				 "the kernel's vsock has no socket: '%s' needs provium-vsock",
-				 options->socket);
+	if (vm_options_check_vsock(options->vsock, options->socket, error) < 0)
+		return -1;
 	if (options->n_disks > VM_MAX_DISKS)
 		return error_set(error, PROVIUM_INVALID, 0, "%zu disks: at most %d",
 				 options->n_disks, VM_MAX_DISKS);
@@ -124,8 +131,8 @@ int vm_options_check(const struct provium_vm_options *options, struct provium_vm
 	if (!completed->has_cancel_fd)
 		completed->cancel_fd = -1;
 	if (!completed->qemu)
-		completed->qemu = "qemu-system-x86_64";
+		completed->qemu = VM_DEFAULT_QEMU;
 	if (!completed->vsock_program)
-		completed->vsock_program = "provium-vsock";
+		completed->vsock_program = VM_DEFAULT_VSOCK_PROGRAM;
 	return 0;
 }
