@@ -62,15 +62,27 @@ static void close_connection(struct lua_connection *connection)
 	list_remove(&connection->link);
 }
 
-static void close_vm(struct lua_vm *vm)
+/* A connection whose callback runs is on a stack, and so is not collected. */
+void guest_close_connections(lua_State *L, struct lua_vm *vm)
 {
 	struct lua_connection *connection;
 	struct lua_connection *next;
 
+	list_for_each(connection, &vm->connections, link) {
+		if (connection->busy)
+			value_invalid(L, "a callback cannot end the VM that calls it");
+	}
 	list_for_each_safe(connection, next, &vm->connections, link)
 		close_connection(connection);
-	provium_vm_free(vm->vm);
-	vm->vm = NULL;
+}
+
+void guest_push_own_connection(lua_State *L, struct lua_vm *vm)
+{
+	struct lua_connection *connection = guest_new_connection(L, vm);
+
+	connection->connection = provium_vm_connection(vm->vm);
+	if (provium_vm_accel(vm->vm) == PROVIUM_ACCEL_TCG)
+		connection->timeout_ms *= GUEST_TCG_FACTOR;
 }
 
 static int connection_close(lua_State *L)
@@ -83,17 +95,13 @@ static int connection_close(lua_State *L)
 	return 0;
 }
 
-/* A connection whose callback runs is on a stack, and so is not collected. */
 static int vm_close(lua_State *L)
 {
 	struct lua_vm *vm = luaL_checkudata(L, 1, VM_METATABLE);
-	struct lua_connection *connection;
 
-	list_for_each(connection, &vm->connections, link) {
-		if (connection->busy)
-			return value_invalid(L, "a callback cannot close the VM that calls it");
-	}
-	close_vm(vm);
+	guest_close_connections(L, vm);
+	provium_vm_free(vm->vm);
+	vm->vm = NULL;
 	return 0;
 }
 

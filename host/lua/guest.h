@@ -13,6 +13,9 @@
 #include "common/list.h"
 #include "host/include/provium.h"
 
+/* An emulated guest is slower, and so is all that is waited for. */
+#define GUEST_TCG_FACTOR 6
+
 struct lua_vm {
 	/* NULL once it was closed. */
 	struct provium_vm *vm;
@@ -42,6 +45,12 @@ struct lua_vm *guest_check_vm(lua_State *L, int index);
 struct lua_connection *guest_new_connection(lua_State *L, struct lua_vm *vm);
 /* Raises an error where it was closed, or is busy. */
 struct lua_connection *guest_check_connection(lua_State *L, int index);
+
+/* Of all that uses the VM; raises an error where a callback of one is running. */
+void guest_close_connections(lua_State *L, struct lua_vm *vm);
+
+/* Pushes the connection that the VM has by itself. */
+void guest_push_own_connection(lua_State *L, struct lua_vm *vm);
 
 /* Metatables of both; pushes nothing. */
 void guest_open(lua_State *L);

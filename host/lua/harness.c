@@ -2,8 +2,11 @@
 #include "host/lua/harness.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 
+#include "common/cleanup.h"
 #include "host/lua/module.h"
+#include "host/lua/snapshot.h"
 #include "host/lua/value.h"
 
 static const struct harness *get(lua_State *L)
@@ -80,6 +83,70 @@ static int splat(lua_State *L)
 	return 0;
 }
 
+/* What the runner has sent, as long as a snapshot is being made of it. */
+struct received {
+	const struct harness *harness;
+	char *text;
+	int fds[HARNESS_MAX_FDS];
+	size_t n_fds;
+	struct provium_error error;
+	bool failed;
+};
+
+static int push_received(lua_State *L)
+{
+	struct received *received = lua_touserdata(L, 1);
+
+	snapshot_push_shared(L, received->text, received->fds, received->n_fds, &received->error,
+			     &received->failed);
+	return 1;
+}
+
+/* harness.fixture(path): the snapshot, or nil: the caller builds it. */
+static int fixture(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct received received = { 0 };
+	bool build = false;
+	int status;
+
+	if (get(L)->fixture(get(L)->user, path, &build, &received.text, received.fds,
+			    &received.n_fds, &received.error) < 0)
+		return value_raise(L, &received.error);
+	if (build) {
+		lua_pushnil(L);
+		return 1;
+	}
+	lua_pushcfunction(L, push_received);
+	lua_pushlightuserdata(L, &received);
+	status = lua_pcall(L, 1, 1, 0);
+	free(received.text);
+	for (size_t i = 0; i < received.n_fds; i++)
+		close_fd(received.fds[i]);
+	if (status != LUA_OK)
+		return lua_error(L);
+	return received.failed ? value_raise(L, &received.error) : 1;
+}
+
+/* harness.fixture_built(path, snapshot, failure): either of the two is nil. */
+static int fixture_built(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	const char *failure = luaL_optstring(L, 3, NULL);
+	int fds[HARNESS_MAX_FDS];
+	size_t n_fds = HARNESS_MAX_FDS;
+	char *text;
+
+	if (lua_isnil(L, 2)) {
+		get(L)->fixture_built(get(L)->user, path, NULL, NULL, 0, failure);
+		return 0;
+	}
+	text = snapshot_share(L, 2, fds, &n_fds);
+	get(L)->fixture_built(get(L)->user, path, text, fds, n_fds, NULL);
+	free(text);
+	return 0;
+}
+
 void harness_functions(lua_State *L, const struct harness *harness)
 {
 	static const char *const accels[] = {
@@ -90,6 +157,8 @@ void harness_functions(lua_State *L, const struct harness *harness)
 	static const luaL_Reg functions[] = {
 		{ "acquire", acquire },
 		{ "file_ended", file_ended },
+		{ "fixture", fixture },
+		{ "fixture_built", fixture_built },
 		{ "guest_ended", guest_ended },
 		{ "guest_started", guest_started },
 		{ "release", release },

@@ -18,6 +18,7 @@
 #include "host/lua/chunks.h"
 #include "host/lua/data.h"
 #include "host/lua/guest.h"
+#include "host/lua/snapshot.h"
 #include "host/lua/value.h"
 
 static int core_syscall_number(lua_State *L)
@@ -172,6 +173,7 @@ int module_open(lua_State *L, const struct harness *harness)
 	luaL_checkversion(L);
 	value_open(L);
 	guest_open(L);
+	snapshot_open(L);
 	luaL_newlib(L, core_functions);
 	guest_functions(L);
 	lua_pushlightuserdata(L, NULL);

@@ -5,10 +5,8 @@
 
 #include "host/lib/kernel_choice.h"
 #include "host/lua/guest.h"
+#include "host/lua/snapshot.h"
 #include "host/lua/value.h"
-
-/* The accelerator makes a guest slower, and all that is waited for. */
-#define TCG_FACTOR 6
 
 static int choice(lua_State *L, int table, const char *name, const char *const *choices)
 {
@@ -65,16 +63,6 @@ static const struct provium_disk *get_disks(lua_State *L, int table, size_t *cou
 	return disks;
 }
 
-/* The connection of the VM, as a value of its own. */
-static void push_connection(lua_State *L, struct lua_vm *vm)
-{
-	struct lua_connection *connection = guest_new_connection(L, vm);
-
-	connection->connection = provium_vm_connection(vm->vm);
-	if (provium_vm_accel(vm->vm) == PROVIUM_ACCEL_TCG)
-		connection->timeout_ms *= TCG_FACTOR;
-}
-
 /* core.boot(options): VM, and the connection to its agent. */
 static int vm_boot(lua_State *L)
 {
@@ -118,7 +106,7 @@ static int vm_boot(lua_State *L)
 	kernel_choice_finish(&kernel);
 	if (status < 0)
 		return value_raise(L, &error);
-	push_connection(L, vm);
+	guest_push_own_connection(L, vm);
 	return 2;
 }
 
@@ -135,7 +123,7 @@ static int vm_connect(lua_State *L)
 	connection = guest_new_connection(L, vm);
 	connection->owned = true;
 	if (provium_vm_accel(vm->vm) == PROVIUM_ACCEL_TCG)
-		connection->timeout_ms *= TCG_FACTOR;
+		connection->timeout_ms *= GUEST_TCG_FACTOR;
 	if (provium_vm_connect(vm->vm, (uint32_t)port, connection->timeout_ms,
 			       &connection->connection, &error) < 0)
 		return value_raise(L, &error);
@@ -153,7 +141,7 @@ static int vm_shutdown(lua_State *L)
 	struct provium_error error;
 
 	if (provium_vm_accel(vm->vm) == PROVIUM_ACCEL_TCG && lua_isnoneornil(L, 4))
-		timeout_ms *= TCG_FACTOR;
+		timeout_ms *= GUEST_TCG_FACTOR;
 	if (provium_vm_shutdown(vm->vm, (enum provium_shutdown_mode)mode, sync, timeout_ms,
 				&error) < 0)
 		return value_raise(L, &error);
@@ -195,8 +183,13 @@ static int vm_describe(lua_State *L)
 }
 
 const luaL_Reg vm_methods[] = {
-	{ "connect", vm_connect }, { "console_tail", vm_console_tail }, { "describe", vm_describe },
-	{ "kill", vm_kill },       { "shutdown", vm_shutdown },         { NULL, NULL },
+	{ "connect", vm_connect },
+	{ "console_tail", vm_console_tail },
+	{ "describe", vm_describe },
+	{ "kill", vm_kill },
+	{ "save", snapshot_save },
+	{ "shutdown", vm_shutdown },
+	{ NULL, NULL },
 };
 
 /* core.connect(address): an agent in a VM of somebody else's. */

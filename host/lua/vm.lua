@@ -165,8 +165,21 @@ function module.started(self, handle, connection)
 	return self
 end
 
-function module.new(name)
-	return new(name, {})
+-- A guest of its own, that goes on where the snapshot was taken.
+function module.resume(snapshot, name)
+	local self = new(name, {})
+	local memory, cpus = snapshot:needs()
+
+	module.acquire(self, memory, cpus)
+
+	local ok, handle, connection = pcall(snapshot.resume, snapshot,
+		{ console = console_path(self.number) })
+
+	if not ok then
+		module.release(self)
+		error(handle, 0)
+	end
+	return module.started(self, handle, connection)
 end
 
 function VM:boot(options)
@@ -188,17 +201,6 @@ function VM:boot(options)
 	return module.started(self, handle, connection)
 end
 
--- Before it ends, what its kernel has said: afterwards nobody can be asked.
-local function close(self)
-	module.note_events(self)
-	self.ended = true
-	self.handle:close()
-	module.release(self)
-	if harness then
-		harness.guest_ended(self.number)
-	end
-end
-
 -- Events that no test has asked for; suite.lua judges them.
 function module.note_events(self)
 	self.events = self.events or {}
@@ -211,6 +213,30 @@ function module.note_events(self)
 	for _, event in ipairs(ok and events or {}) do
 		table.insert(self.events, event)
 	end
+end
+
+-- Before it ends, what its kernel has said: afterwards nobody can be asked.
+local function close(self)
+	module.note_events(self)
+	self.ended = true
+	self.handle:close()
+	module.release(self)
+	if harness then
+		harness.guest_ended(self.number)
+	end
+end
+
+-- The guest ends with it.
+function module.save(self)
+	module.note_events(self)
+
+	local ok, snapshot = pcall(self.handle.save, self.handle)
+
+	close(self)
+	if not ok then
+		error(snapshot, 0)
+	end
+	return snapshot
 end
 
 local shutdown_fields = errors.names("mode sync timeout")
