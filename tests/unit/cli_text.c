@@ -3,7 +3,7 @@
 
 #include "common/util.h"
 #include "host/cli/show/progress.h"
-#include "host/cli/show/units.h"
+#include "host/show/units.h"
 #include "unit.h"
 
 #define SECOND UINT64_C(1000000000)

@@ -11,7 +11,7 @@
 #include "host/cli/commands/command.h"
 #include "host/cli/commands/file.h"
 #include "host/cli/report.h"
-#include "host/cli/show/units.h"
+#include "host/show/units.h"
 
 /* ------------------------------------------------------------------------------------------- */
 /* stat */

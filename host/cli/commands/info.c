@@ -9,7 +9,7 @@
 #include "host/cli/report.h"
 #include "host/cli/session/connect.h"
 #include "host/cli/session/exit_status.h"
-#include "host/cli/show/units.h"
+#include "host/show/units.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
 

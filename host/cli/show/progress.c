@@ -7,8 +7,8 @@
 
 #include "common/util.h"
 #include "host/cli/report.h"
-#include "host/cli/show/terminal.h"
-#include "host/cli/show/units.h"
+#include "host/show/terminal.h"
+#include "host/show/units.h"
 
 #define REDRAW_NS     100000000
 #define LINE_SIZE     256

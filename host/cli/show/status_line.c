@@ -12,7 +12,7 @@
 
 #include "common/util.h"
 #include "host/cli/report.h"
-#include "host/cli/show/terminal.h"
+#include "host/show/terminal.h"
 
 #define REDRAW_NS 100000000
 

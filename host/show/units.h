@@ -1,6 +1,6 @@
 /* Numbers as people read them. */
-#ifndef CLI_UNITS_H
-#define CLI_UNITS_H
+#ifndef SHOW_UNITS_H
+#define SHOW_UNITS_H
 
 #include <stddef.h>
 #include <stdint.h>

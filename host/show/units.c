@@ -1,4 +1,4 @@
-#include "host/cli/show/units.h"
+#include "host/show/units.h"
 
 #include <inttypes.h>
 #include <stdio.h>

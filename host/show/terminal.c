@@ -1,4 +1,4 @@
-#include "host/cli/show/terminal.h"
+#include "host/show/terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

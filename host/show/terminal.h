@@ -1,6 +1,6 @@
 /* A line on the terminal that is written over: on standard error, where that is a terminal. */
-#ifndef CLI_TERMINAL_H
-#define CLI_TERMINAL_H
+#ifndef SHOW_TERMINAL_H
+#define SHOW_TERMINAL_H
 
 #include <stdbool.h>
 
