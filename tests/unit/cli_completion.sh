@@ -35,7 +35,7 @@ offers()
 	fi
 }
 
-offers '--help,--version,exec,file,help,info,job,pull,push,run,shell,shim,version,worker' ''
+offers '--help,--version,exec,file,help,info,job,pull,push,run,shell,shim,test,version,worker' ''
 offers 'pull,push' pu
 offers '' nonsense ''
 
@@ -74,7 +74,7 @@ offers 'kernel.img,kernels' push k
 offers 'kernel.img,kernels' push kernel.img k
 offers '--connect' push kernel.img --c
 offers 'kernel.img,kernels' push -- --x k
-offers 'exec,file,help,info,job,pull,push,run,shell,shim,version,worker' help ''
+offers 'exec,file,help,info,job,pull,push,run,shell,shim,test,version,worker' help ''
 offers 'run' help r
 offers 'kill,list,output,resize,send,start,wait' help job ''
 offers '' help run ''

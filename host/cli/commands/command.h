@@ -30,6 +30,8 @@ struct command {
 	const struct option_spec *options;
 	/* Of the options struct, which is cleared before it is filled. */
 	size_t options_size;
+	/* The exit status where options or operands are wrong. 0: STATUS_FAILURE. */
+	int usage_status;
 	/* Returns the exit status, or -1 and the error for main() to tell. operands ends in NULL.
 	 */
 	int (*run)(const void *options, char **operands, struct provium_error *error);
@@ -82,6 +84,7 @@ extern const struct command job_resize_command;
 extern const struct command worker_spawn_command;
 extern const struct command worker_list_command;
 extern const struct command worker_kill_command;
+extern const struct command test_command;
 extern const struct command info_command;
 extern const struct command shim_command;
 extern const struct command version_command;

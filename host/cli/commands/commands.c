@@ -9,6 +9,7 @@ const struct command *const commands[] = {
 	&run_command,
 	&exec_command,
 	&shell_command,
+	&test_command,
 	&push_command,
 	&pull_command,
 	&file_stat_command,
