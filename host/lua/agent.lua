@@ -37,7 +37,7 @@ local function environment(env)
 	return list
 end
 
--- A command as a string for the shell, or as a list of arguments; either may have options beside it.
+-- A command as a string for the shell, or as a list of arguments; either may have options.
 local function command_options(self, what, command, options, more)
 	local spec = {}
 	local fields = setmetatable(more or {}, { __index = command_fields })
@@ -241,7 +241,8 @@ function Agent:wait_until(fn, options)
 			errors.fail(string.format("timed out after %g s waiting for %s", timeout,
 				options.desc or "condition"), { code = "timed_out" })
 		end
-		self.connection:sleep(math.min(options.interval or 0.5, math.max(finish - core.now(), 0.001)))
+		self.connection:sleep(math.min(options.interval or 0.5,
+			math.max(finish - core.now(), 0.001)))
 	end
 end
 
@@ -267,12 +268,11 @@ local LOG_LIMIT = 4 << 20
 -- that grep(1) would select.
 function Agent:dmesg(pattern)
 	local size = math.min(self:syscall("syslog", SYSLOG_SIZE_BUFFER, 0, 0), LOG_LIMIT)
-	local length, text
-
 	if size <= 0 then
 		errors.failf("dmesg: syslog: %s", core.errno_name(-size) or size)
 	end
-	_, length, text = self:program(function(p)
+
+	local _, length, text = self:program(function(p)
 		local buffer = p:output(size)
 
 		return p:call("syslog", SYSLOG_READ_ALL, buffer, size), buffer

@@ -1,4 +1,4 @@
--- Checks of whole behaviours: one operation under other credentials, under many, and what it leaves.
+-- Checks of whole behaviours: an operation under other credentials, under many, what it leaves.
 local core, load = ...
 
 local errors = load("errors")

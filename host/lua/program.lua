@@ -1,5 +1,5 @@
--- vm:program(fn): several system calls in one request, whose arguments may be what earlier ones have
--- returned or written.
+-- vm:program(fn): several system calls in one request, whose arguments may be what earlier ones
+-- have returned or written.
 --
 --	local outcome, text = vm:program(function(p)
 --		local fd = p:call("openat", -100, "/etc/hostname", 0)

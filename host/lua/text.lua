@@ -2,7 +2,8 @@
 -- the names of Provium's string wrappers beside those of the string library: value, contains(s),
 -- starts_with(s) and trim(), called with a dot or with a colon.
 local meta = getmetatable("")
-local library = meta.__index
+local previous = meta.__index
+local find, match, sub = string.find, string.match, string.sub
 
 -- s.contains(x) and s:contains(x): the string itself may come first.
 local function method(text, fn)
@@ -15,15 +16,15 @@ local function method(text, fn)
 end
 
 local function contains(text, part)
-	return library.find(text, part, 1, true) ~= nil
+	return find(text, part, 1, true) ~= nil
 end
 
 local function starts_with(text, part)
-	return library.sub(text, 1, #part) == part
+	return sub(text, 1, #part) == part
 end
 
 local function trim(text)
-	return (library.match(text, "^%s*(.-)%s*$"))
+	return (match(text, "^%s*(.-)%s*$"))
 end
 
 local extra = {
@@ -43,16 +44,16 @@ local extra = {
 	end,
 }
 
--- A program that has given strings a metatable of its own keeps it, and gets ours beside it.
+-- What a program has put there before is found first.
 if not meta.provium then
 	meta.provium = true
 	meta.__index = function(text, name)
-		local found = library
+		local found
 
-		if type(library) == "function" then
-			found = library(text, name)
+		if type(previous) == "function" then
+			found = previous(text, name)
 		else
-			found = library[name]
+			found = previous[name]
 		end
 		if found == nil and extra[name] then
 			return extra[name](text)

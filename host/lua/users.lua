@@ -1,4 +1,5 @@
--- A user of the guest's: by number, by name as its /etc/passwd has it, or { uid =, gid =, groups = }.
+-- A user of the guest's: by number, by name as its /etc/passwd has it, or as
+-- { uid =, gid =, groups = }.
 local _, load = ...
 
 local errors = load("errors")

@@ -28,7 +28,7 @@ def content(name, length=-1):
 
 
 def c_files():
-    return [name for name in tracked_files() if name.endswith((".c", ".h"))]
+    return [name for name in tracked_files() if name.endswith((".c", ".h", ".cc"))]
 
 
 def python_files():
@@ -107,6 +107,12 @@ def python_lint():
     return f"{len(files)} files"
 
 
+def luacheck():
+    files = [name for name in tracked_files() if name.endswith((".lua", ".rockspec"))]
+    must(run("luacheck", "--no-color", "--quiet", *files))
+    return f"{len(files)} files"
+
+
 def tree():
     """What a build makes, or a machine's own, has no place among the project's files."""
     problems = []
@@ -132,6 +138,7 @@ def lint(part):
     part.attempt("clang-format", clang_format)
     part.attempt("shellcheck", shellcheck)
     part.attempt("pyflakes", python_lint)
+    part.attempt("luacheck", luacheck)
 
 
 def compilers(part):
