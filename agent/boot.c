@@ -60,14 +60,6 @@ static struct modules modules;
 static uint8_t token[PROVIUM_TOKEN_SIZE];
 static bool has_token, is_token_good;
 
-static uint64_t boottime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /*
  * The standard fds are those of the console, or absent. Ours are /dev/null: what is written to them
  * by mistake must not reach the console, and a first open() must not become one of them.
@@ -307,7 +299,7 @@ int boot_finish(const struct boot_options *options, const struct guest_fds *fds,
 	config->listen_fd = listen_for_host(options->port, fds->dev);
 	if (config->listen_fd < 0)
 		return -1;
-	config->listening_ns = boottime_ns();
+	config->listening_ns = clock_ns(CLOCK_BOOTTIME);
 	if (config->init)
 		await_init(config->init);
 	return 0;

@@ -9,7 +9,7 @@
 #define FIELD_NAMES(NAME) \
 	NAME(address) NAME(append) NAME(arg) NAME(arg_counts) NAME(args) NAME(argv) \
 	NAME(atomic) NAME(background) NAME(buffers) NAME(call) NAME(clear_env) NAME(cols) \
-	NAME(command) NAME(create) NAME(cwd) NAME(data) NAME(deadline_ms) NAME(env) \
+	NAME(command) NAME(create) NAME(cwd) NAME(data) NAME(deadline_ms) NAME(entropy) NAME(env) \
 	NAME(eof) NAME(exclusive) NAME(fd) NAME(field) NAME(fill_complement) \
 	NAME(fill_seed) NAME(flags) NAME(follow) NAME(from_start) NAME(fstype) NAME(gid) NAME(grace_ms) \
 	NAME(group) NAME(groups) NAME(hard) NAME(hole) NAME(input) NAME(keep) NAME(kind) \
@@ -17,7 +17,7 @@
 	NAME(mode) NAME(name) NAME(new_path) NAME(nice) NAME(numbers) NAME(offset) \
 	NAME(old_path) NAME(options) NAME(output) NAME(output_limit) NAME(parents) \
 	NAME(path) NAME(payload) NAME(placement) NAME(pointer_addends) \
-	NAME(pointer_offsets) NAME(pointer_targets) NAME(pty) NAME(recursive) NAME(ref) \
+	NAME(pointer_offsets) NAME(pointer_targets) NAME(pty) NAME(realtime_ns) NAME(recursive) NAME(ref) \
 	NAME(reference_args) NAME(reference_indexes) NAME(reference_kinds) \
 	NAME(reference_offsets) NAME(reference_widths) NAME(repeat) NAME(report_changes) \
 	NAME(request) NAME(resource) NAME(rlimits) NAME(rows) NAME(shell) NAME(signal) \

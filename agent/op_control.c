@@ -20,6 +20,7 @@
 #include "agent/text.h"
 #include "agent/turn.h"
 #include "common/cleanup.h"
+#include "common/util.h"
 
 /* Milliseconds that the host has to close its end after the READY of a SHUTDOWN. */
 #define SHUTDOWN_LINGER          500
@@ -79,12 +80,10 @@ void op_info(struct session *session, uint32_t id, const Provium__V1__Message *r
 	const struct loop *loop = session->loop;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	Provium__V1__InfoResult info = PROVIUM__V1__INFO_RESULT__INIT;
-	struct timespec uptime;
 	struct sysinfo system;
 
 	(void)request;
-	clock_gettime(CLOCK_BOOTTIME, &uptime);
-	info.uptime_ns = (uint64_t)uptime.tv_sec * 1000000000u + (uint64_t)uptime.tv_nsec;
+	info.uptime_ns = clock_ns(CLOCK_BOOTTIME);
 	sysinfo(&system);
 	info.memory_total = (uint64_t)system.totalram * system.mem_unit;
 	info.memory_free = (uint64_t)system.freeram * system.mem_unit;

@@ -23,6 +23,11 @@ HANDLER(op_auth);
 /* op_init.c */
 HANDLER(op_release_init);
 
+/* op_clock.c */
+HANDLER(op_clock_get);
+HANDLER(op_clock_set);
+HANDLER(op_reseed);
+
 /* op_exec.c */
 HANDLER(op_exec);
 

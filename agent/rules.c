@@ -314,6 +314,16 @@ static const struct field_rule worker_kill_fields[] = {
 	FIELD(Provium__V1__WorkerKill, worker, FIELD_U64, FIELD_REQUIRED, 0),
 };
 
+/* The kernel's clock shows no time before 1970. */
+static const struct field_rule clock_set_fields[] = {
+	FIELD(Provium__V1__ClockSet, realtime_ns, FIELD_U64, FIELD_REQUIRED, MAX_OFFSET),
+};
+
+static const struct field_rule reseed_fields[] = {
+	FIELD(Provium__V1__Reseed, entropy, FIELD_BYTES, FIELD_REQUIRED | FIELD_NOT_EMPTY,
+	      PROVIUM_MAX_ENTROPY),
+};
+
 const struct field_set field_sets[] = {
 	[GROUPS_SET] = FIELD_SET(groups_fields),
 	[PTY_SET] = FIELD_SET(pty_fields),
@@ -392,9 +402,9 @@ static const struct message_rule rules[] = {
 	[CODE(WORKER_LIST)] = { "WORKER_LIST", .handler = op_worker_list },
 	[CODE(WORKER_KILL)] = { "WORKER_KILL", .handler = op_worker_kill,
 				FIELDS(worker_kill_fields), .lasts = true, .cancellable = true },
-	[CODE(CLOCK_GET)] = { "CLOCK_GET" },
-	[CODE(CLOCK_SET)] = { "CLOCK_SET" },
-	[CODE(RESEED)] = { "RESEED" },
+	[CODE(CLOCK_GET)] = { "CLOCK_GET", .handler = op_clock_get },
+	[CODE(CLOCK_SET)] = { "CLOCK_SET", .handler = op_clock_set, FIELDS(clock_set_fields) },
+	[CODE(RESEED)] = { "RESEED", .handler = op_reseed, FIELDS(reseed_fields) },
 	[CODE(KERNEL_LOG)] = { "KERNEL_LOG", .handler = op_kernel_log, FIELDS(kernel_log_fields),
 			       .lasts = true, .cancellable = true },
 	[CODE(RELEASE_INIT)] = { "RELEASE_INIT", .handler = op_release_init, .lasts = true },

@@ -24,6 +24,9 @@
 /* Longest payload of a PING, bytes. */
 #define PROVIUM_MAX_PING         (64u << 10)
 
+/* Most bytes of a RESEED. */
+#define PROVIUM_MAX_ENTROPY      512u
+
 /* Bytes of WRITE_DATA that a host may have sent and WRITE_ACK not yet told of. */
 #define PROVIUM_WRITE_WINDOW     (1u << 20)
 

@@ -242,6 +242,39 @@ int provium_info(struct provium_connection *connection, int timeout_ms, struct p
 int provium_release_init(struct provium_connection *connection, int timeout_ms,
 			 struct provium_error *error);
 
+/* ------------------------------------------------------------------------------------------- */
+/* Clock and random numbers: provium_snapshot_resume sees to both */
+
+/* Of the guest, nanoseconds: CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME. */
+struct provium_clock {
+	int64_t realtime_ns;
+	uint64_t monotonic_ns;
+	uint64_t boottime_ns;
+};
+
+int provium_clock_get(struct provium_connection *connection, int timeout_ms,
+		      struct provium_clock *clock, struct provium_error *error);
+
+/*
+ * Sets CLOCK_REALTIME. The kernel refuses (PROVIUM_GUEST) what is before the guest's boot, by its
+ * CLOCK_MONOTONIC, or too late for it, and an agent that may not.
+ */
+int provium_clock_set(struct provium_connection *connection, int64_t realtime_ns, int timeout_ms,
+		      struct provium_error *error);
+
+/* The most bytes of entropy at a time. */
+#define PROVIUM_ENTROPY_SIZE 512
+
+/*
+ * Gives the guest's random number generator these bytes as entropy and has it reseed at once. NULL:
+ * 64 bytes of this machine's; size does not count then.
+ */
+int provium_reseed(struct provium_connection *connection, const void *entropy, size_t size,
+		   int timeout_ms, struct provium_error *error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* The guest's end */
+
 enum provium_shutdown_mode {
 	PROVIUM_POWER_OFF,
 	PROVIUM_REBOOT,

@@ -371,6 +371,29 @@ static void add_read_memory(uint32_t id)
 	add(id, &message);
 }
 
+static void write_clock_seed(void)
+{
+	Provium__V1__ClockGet get = PROVIUM__V1__CLOCK_GET__INIT;
+	Provium__V1__ClockSet set = PROVIUM__V1__CLOCK_SET__INIT;
+	Provium__V1__Reseed reseed = PROVIUM__V1__RESEED__INIT;
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_CLOCK_GET;
+	message.clock_get = &get;
+	add(1, &message);
+	set.has_realtime_ns = true;
+	set.realtime_ns = INT64_MAX;
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_CLOCK_SET;
+	message.clock_set = &set;
+	add(2, &message);
+	reseed.has_entropy = true;
+	reseed.entropy = bytes("entropy");
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_RESEED;
+	message.reseed = &reseed;
+	add(3, &message);
+	end_script("clock");
+}
+
 /* dispatch.c asks for a token where a script begins with the frame of one. */
 static void write_auth_seeds(void)
 {
@@ -415,6 +438,7 @@ static void write_dispatch_seeds(void)
 	add_cancel(5, 1);
 	end_script("waiting");
 	write_job_seed();
+	write_clock_seed();
 	add_program(1);
 	add_ioctl(2);
 	add_read_memory(3);

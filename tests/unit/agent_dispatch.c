@@ -84,6 +84,8 @@ static uint8_t type_of(const ProtobufCFieldDescriptor *field)
 		return FIELD_I32;
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
+	/* Its rule says that there is nothing below 0 (compare_field). */
+	case PROTOBUF_C_TYPE_SINT64:
 		return FIELD_U64;
 	case PROTOBUF_C_TYPE_ENUM:
 		return FIELD_ENUM;
@@ -103,6 +105,8 @@ static void compare_field(const ProtobufCFieldDescriptor *field, const struct fi
 	if (rule->type != FIELD_MESSAGE)
 		ck_assert_uint_eq((rule->value - rule->presence) * sizeof(int),
 				  field->quantifier_offset);
+	if (field->type == PROTOBUF_C_TYPE_SINT64 && rule->type == FIELD_U64)
+		ck_assert_uint_eq(field_limit(rule), INT64_MAX);
 	if (rule->type == FIELD_ENUM) {
 		const ProtobufCEnumDescriptor *values = field->descriptor;
 		unsigned int first = rule->flags & FIELD_NOT_EMPTY ? 1 : 0;

@@ -52,6 +52,12 @@ void os_pretend_peer(unsigned int cid);
  */
 void os_pretend_status(const void *status);
 
+/*
+ * What is this machine's and would be changed: clock_settime(2), and ioctl(2). From now on the
+ * function, in the server's thread, says what comes of them; NULL: what does.
+ */
+void os_pretend_machine(long (*call)(long number, long a, long b, long c));
+
 /* How many failures are still to come. */
 unsigned int os_failures_left(enum os_call call);
 
