@@ -192,6 +192,23 @@ static int let_go(struct resume *resume)
 	return vm_command(vm, "cont", NULL, &resume->limits.deadline, NULL, resume->error);
 }
 
+/*
+ * The guest still has the time at which it was saved, and its random numbers are those of every
+ * other guest of the snapshot.
+ */
+static int refresh(struct resume *resume)
+{
+	struct provium_connection *connection = resume->start.vm->connection;
+	const struct deadline *deadline = &resume->limits.deadline;
+
+	if (provium_reseed(connection, NULL, 0, deadline_remaining_ms(deadline), resume->error) <
+		    0 ||
+	    provium_clock_set(connection, (int64_t)clock_ns(CLOCK_REALTIME),
+			      deadline_remaining_ms(deadline), resume->error) < 0)
+		return -1;
+	return 0;
+}
+
 static int run(struct resume *resume)
 {
 	const struct vm_hardware *from = &resume->snapshot->hardware;
@@ -219,7 +236,7 @@ static int run(struct resume *resume)
 	    let_go(resume) < 0)
 		return -1;
 	vm_start_phase(start, "waiting for the agent");
-	if (vm_start_connect(start) < 0)
+	if (vm_start_connect(start) < 0 || refresh(resume) < 0)
 		return -1;
 	vm->booting = false;
 	return 0;
