@@ -256,8 +256,14 @@ void file_result_judge(struct file_result *result, const char *end, bool clean_e
 			 result->dropped, MAX_SUBTESTS, MAX_TEXT >> 20);
 		fail(result, text);
 	}
-	if (result->file_failed || result->failed > 0 || result->n_splats > 0)
-		result->verdict = FILE_FAILED;
-	else
+	if (!result->file_failed && result->failed == 0 && result->n_splats == 0) {
 		result->verdict = result->file_todo ? FILE_TODO : FILE_PASSED;
+		return;
+	}
+	result->verdict = FILE_FAILED;
+	/* What is left to do in it is not why. */
+	if (!result->file_failed) {
+		free(result->message);
+		result->message = NULL;
+	}
 }

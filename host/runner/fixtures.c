@@ -113,34 +113,34 @@ static bool in_cycle(const struct fixtures *fixtures, const struct fixture *fixt
 }
 
 enum fixture_answer fixtures_ask(struct fixtures *fixtures, struct fixture_client *client,
-				 const char *path, struct fixture **asked,
+				 const char *path, struct fixture **fixture,
 				 struct provium_error *error)
 {
-	struct fixture *fixture = find(fixtures, path);
+	struct fixture *found = find(fixtures, path);
 
-	if (!fixture) {
-		fixture = add(fixtures, path, error);
-		if (!fixture)
+	if (!found) {
+		found = add(fixtures, path, error);
+		if (!found)
 			return FIXTURE_ASK_FAILED;
-		fixture->state = FIXTURE_ABANDONED;
+		found->state = FIXTURE_ABANDONED;
 	}
-	*asked = fixture;
-	switch (fixture->state) {
+	*fixture = found;
+	switch (found->state) {
 	case FIXTURE_ABANDONED:
-		begin(fixtures, fixture, client);
+		begin(fixtures, found, client);
 		return FIXTURE_ASK_BUILD;
 	case FIXTURE_READY:
 		return FIXTURE_ASK_HERE;
 	case FIXTURE_FAILED:
-		error_set(error, PROVIUM_INVALID, 0, "%s", fixture->text);
+		error_set(error, PROVIUM_INVALID, 0, "%s", found->text);
 		return FIXTURE_ASK_FAILED;
 	case FIXTURE_BUILDING:
 		break;
 	}
-	if (in_cycle(fixtures, fixture, client, error))
+	if (in_cycle(fixtures, found, client, error))
 		return FIXTURE_ASK_FAILED;
-	client->waits_for = fixture;
-	list_append(&fixture->waiting, &client->link);
+	client->waits_for = found;
+	list_append(&found->waiting, &client->link);
 	return FIXTURE_ASK_WAIT;
 }
 
@@ -155,8 +155,8 @@ struct fixture *fixtures_built(struct fixtures *fixtures, struct fixture_client 
 	fixture->state = failed ? FIXTURE_FAILED : FIXTURE_READY;
 	fixture->builder = NULL;
 	fixture->text = text;
-	memcpy(fixture->fds, fds, n_fds * sizeof(*fds));
-	fixture->n_fds = n_fds;
+	for (; fixture->n_fds < n_fds; fixture->n_fds++)
+		fixture->fds[fixture->n_fds] = fds[fixture->n_fds];
 	return fixture;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/runner/directory.h"
 #include "unit.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -48,10 +49,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -r %s", root);
-	ck_assert_int_eq(system(command), 0);
+	directory_remove(root);
 }
 
 static void is(unsigned int available, uint64_t memory, unsigned int cpus)

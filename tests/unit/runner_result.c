@@ -139,6 +139,13 @@ START_TEST(judges)
 	ck_assert_str_eq(result.message, "first");
 
 	file_result_clear(&result);
+	file_result_subtest_ended(&result, "one", HARNESS_FAILED, "no", 2000);
+	file_result_ended(&result, HARNESS_TODO, "later");
+	done(0);
+	ck_assert_int_eq(result.verdict, FILE_FAILED);
+	ck_assert_ptr_null(result.message);
+
+	file_result_clear(&result);
 	file_result_splat(&result, 1, "WARNING", "text");
 	done(0);
 	ck_assert_int_eq(result.verdict, FILE_FAILED);

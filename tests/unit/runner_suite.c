@@ -207,12 +207,17 @@ __attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
 	char command[4 * PATH_MAX];
 	va_list arguments;
 	int status;
+	pid_t pid;
 
 	va_start(arguments, format);
 	vsnprintf(command, sizeof(command), format, arguments);
 	va_end(arguments);
-	/* What the tests run has no word in what Check prints. */
-	status = system(command);
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
