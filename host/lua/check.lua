@@ -217,6 +217,9 @@ local function process_name(vm, pid)
 	return string.format("%s (pid %s)", name, pid)
 end
 
+-- Those of the agent's own begin here: connections, jobs.
+local OWN_FDS = 512
+
 local function fds(vm)
 	local pid = vm:agent().pid
 	local found = {}
@@ -224,7 +227,7 @@ local function fds(vm)
 	for _, entry in ipairs(vm:listdir("/proc/" .. pid .. "/fd")) do
 		local ok, target = pcall(vm.readlink, vm, string.format("/proc/%d/fd/%s", pid, entry.name))
 
-		if ok then
+		if ok and tonumber(entry.name) < OWN_FDS then
 			found[entry.name .. " -> " .. target] = true
 		end
 	end
