@@ -142,8 +142,8 @@ static void on_changed(struct ev_loop *ev, ev_io *watcher, int events)
 	const struct cgroups *all = watcher->data;
 	struct epoll_event event;
 
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	/* One at a time: what is called may free others. */
 	if (epoll_wait(all->epoll_fd, &event, 1, 0) == 1) {
 		struct cgroup *cgroup = event.data.ptr;

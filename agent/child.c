@@ -306,7 +306,8 @@ static void on_exited(struct ev_loop *ev, ev_io *watcher, int events)
 {
 	struct child *child = watcher->data;
 
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	/* As long as its number is its own. */
 	if (child->doomed)
 		kill_trees(child->loop);

@@ -191,8 +191,8 @@ static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
 	struct connection *connection = watcher->data;
 
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	if (connection->state == CONNECTION_OPEN)
 		receive_frames(connection);
 	else if (connection->state == CONNECTION_CLOSING)
@@ -203,8 +203,8 @@ static void on_writable(struct ev_loop *ev, ev_io *watcher, int events)
 {
 	struct connection *connection = watcher->data;
 
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	mark_unsettled(connection);
 }
 

@@ -106,8 +106,8 @@ static bool accept_one(struct listener *listener)
 
 static void on_readable(struct ev_loop *ev, ev_io *watcher, int events)
 {
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	for (int round = 0; round < ACCEPT_ROUNDS; round++)
 		if (!accept_one(watcher->data))
 			break;

@@ -13,6 +13,9 @@
 #include "agent/spawn.h"
 #include "common/cleanup.h"
 
+/* Between two attempts to have an fd watched that the kernel has no memory for. */
+#define UNWATCHED_US 1000
+
 void task_init(struct task *task, void (*run)(struct task *task))
 {
 	list_init(&task->link);
@@ -103,6 +106,19 @@ void loop_finish(struct loop *loop)
 	loop->devpts_fd = close_fd(loop->devpts_fd);
 	decoder_finish(&loop->decoder);
 	buffer_pool_finish(&loop->pool);
+}
+
+bool loop_unwatched(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+	/* One that a test has closed is its owner's to find out. */
+	if (!(events & EV_ERROR) || fcntl(watcher->fd, F_GETFD) < 0)
+		return false;
+	/* It comes when others give theirs back. */
+	usleep(UNWATCHED_US);
+	/* Anew, or libev takes it for what it has told the kernel. */
+	ev_io_set(watcher, watcher->fd, watcher->events & (EV_READ | EV_WRITE));
+	ev_io_start(ev, watcher);
+	return true;
 }
 
 /* Those that are scheduled while this runs wait for the next pass. */

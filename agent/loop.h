@@ -20,6 +20,7 @@
 #include "proto/codec.h"
 
 struct cgroups;
+struct ev_io;
 struct ev_loop;
 struct init_wait;
 struct kmsg;
@@ -118,6 +119,12 @@ int loop_init(struct loop *loop, const struct server_config *config);
 
 /* All of connections, jobs, children and drains must be gone. */
 void loop_finish(struct loop *loop);
+
+/*
+ * In the callback of a watcher: whether the kernel had no memory to watch its fd, which is tried
+ * again; there is nothing else to be done then.
+ */
+bool loop_unwatched(struct ev_loop *ev, struct ev_io *watcher, int events);
 
 /* One pass. */
 void loop_pass(struct loop *loop);

@@ -25,7 +25,8 @@ static void on_stop(struct ev_loop *ev, ev_io *watcher, int events)
 {
 	struct loop *loop = watcher->data;
 
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	ev_io_stop(ev, watcher);
 	loop->stopped = true;
 }

@@ -57,8 +57,8 @@ static void on_drain_readable(struct ev_loop *ev, ev_io *watcher, int events)
 
 	ssize_t count = os_read(drain->fd, ignored, sizeof(ignored));
 
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	if (count == 0 || (count < 0 && errno != EAGAIN))
 		drain_stop(drain);
 }
@@ -145,7 +145,8 @@ static void on_output_readable(struct ev_loop *ev, ev_io *watcher, int events)
 	struct buffer *buffer;
 	ssize_t count;
 
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	if (!stream->events->has_room(stream)) {
 		ev_io_stop(ev, watcher);
 		return;
@@ -318,8 +319,8 @@ static void input_flush(struct input_stream *stream)
 
 static void on_input_writable(struct ev_loop *ev, ev_io *watcher, int events)
 {
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	input_flush(watcher->data);
 }
 

@@ -16,8 +16,8 @@ static void on_ready(struct ev_loop *ev, ev_io *watcher, int events)
 {
 	struct watch *watch = watcher->data;
 
-	(void)ev;
-	(void)events;
+	if (loop_unwatched(ev, watcher, events))
+		return;
 	watch->ready(watch->data);
 }
 
