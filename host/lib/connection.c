@@ -461,7 +461,9 @@ int provium_connection_vm_fd(const struct provium_connection *connection)
 
 bool provium_connection_wants_write(const struct provium_connection *connection)
 {
-	return connection_queued(connection) > 0;
+	/* Where nothing can be sent any more, dispatch has that to tell, and poll(2) may not know.
+	 */
+	return connection_queued(connection) > 0 || connection->send_errno;
 }
 
 int provium_connection_dispatch(struct provium_connection *connection, int timeout_ms,
