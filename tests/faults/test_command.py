@@ -1,0 +1,92 @@
+"""The command, and with it the library, one of whose system calls fails.
+
+As test_agent.py, with one command after the other against an agent that nothing happens to: either it
+does what it always does, or it ends with a status of its own and says why. It never hangs.
+
+test_command.py INJECT AGENT PROVIUM STRIDE
+"""
+
+import collections
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import tap
+from agent_case import AgentCase
+
+# agent_case takes the agent from the first argument.
+INJECT, PROVIUM, STRIDE = sys.argv[2], sys.argv[3], int(sys.argv[4])
+CLASSES = ["EMFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE", "ENOSPC", "EIO"]
+PATIENCE = 60
+# Of Provium's own failures; of the dynamic linker's, before main().
+OWN_FAILURES = {125, 127}
+
+
+class Command(AgentCase):
+    def run_one(self, fault, nth, arguments, stdin=b""):
+        process = subprocess.run([INJECT, fault, str(nth), PROVIUM, *arguments], input=stdin,
+                                 capture_output=True, timeout=PATIENCE)
+        log = process.stderr.decode(errors="replace")
+        self.assertNotRegex(log, r"killed by signal|Sanitizer")
+        count = re.search(r"inject: (\d+) calls", log)
+        said = re.sub(r"(?m)^inject: .*\n?", "", log).strip()
+        return process.returncode, process.stdout, said, int(count[1])
+
+    def check(self, name, make_arguments, stdin=b""):
+        """make_arguments() prepares what the command needs, and gives its arguments."""
+        wanted = self.run_one("EINTR", 0, make_arguments(), stdin)[:3]
+        outcomes = collections.Counter()
+        for fault in CLASSES:
+            # What the dynamic linker and the C library do before main() is theirs.
+            first = self.run_one(fault, 0, ["version"])[3] + 1
+            total = self.run_one(fault, 0, make_arguments(), stdin)[3]
+            for nth in range(first, total + 1, STRIDE):
+                with self.subTest(fault=fault, nth=nth):
+                    status, output, said, _ = self.run_one(fault, nth, make_arguments(), stdin)
+                    if (status, output) == wanted[:2]:
+                        outcomes["as ever"] += 1
+                        continue
+                    self.assertIn(status, OWN_FAILURES, said)
+                    self.assertTrue(said, "it has not said why")
+                    outcomes["failed, and said why"] += 1
+        print(f"# {name}: {dict(outcomes)}")
+
+    def address(self):
+        return f"agent-unix:{self.path}"
+
+    def test_exec(self):
+        self.check("exec", lambda: ["exec", "--connect", self.address(), "--",
+                                    "/bin/sh", "-c", "cat; echo err >&2; exit 3"], b"input\n")
+
+    def test_push(self):
+        def prepare():
+            for name in ("source", "target"):
+                subprocess.run(["rm", "-rf", self.file(name)], check=True)
+            os.makedirs(self.file("source/directory"))
+            with open(self.file("source/directory/file"), "wb") as file:
+                file.write(b"x" * 100000)
+            return ["push", "--connect", self.address(), self.file("source"),
+                    self.file("target")]
+
+        self.check("push", prepare)
+
+    def test_pull(self):
+        def prepare():
+            for name in ("source", "target"):
+                subprocess.run(["rm", "-rf", self.file(name)], check=True)
+            os.makedirs(self.file("source/directory"))
+            with open(self.file("source/directory/file"), "wb") as file:
+                file.write(b"x" * 100000)
+            return ["pull", "--connect", self.address(), self.file("source"),
+                    self.file("target")]
+
+        self.check("pull", prepare)
+
+    def test_ls(self):
+        self.check("file ls", lambda: ["file", "ls", "--connect", self.address(), self.files])
+
+
+if __name__ == "__main__":
+    tap.main()
