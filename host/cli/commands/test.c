@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +146,7 @@ static const struct option_spec options[] = {
 struct job {
 	const struct suite_options *suite;
 	const struct plan *plan;
-	const struct run_directory *directory;
+	struct run_directory *directory;
 };
 
 /* Below the guard: what it returns is the exit status. */
@@ -163,6 +164,8 @@ static int run_suite(void *user)
 	}
 	status = (int)suite_run(job->suite, job->plan, job->directory, interrupts.fd, &broken_pipe,
 				&error);
+	/* The guard does it, too; but that may be gone. */
+	run_directory_finish(job->directory);
 	status = command_end(status == SUITE_FAILED ? STATUS_TESTS_FAILED : status, &error,
 			     broken_pipe, &interrupts);
 	if (status < 0) {
@@ -178,7 +181,7 @@ static int run_plan(const struct suite_options *suite, const struct plan *plan,
 	struct run_directory directory;
 	struct job job = { .suite = suite, .plan = plan, .directory = &directory };
 	struct guard_end end;
-	char text[96];
+	char text[PATH_MAX + 96];
 
 	if (plan->count == 0) {
 		report(suite->rerun_failed ? "no file failed when it last ran"
@@ -198,7 +201,8 @@ static int run_plan(const struct suite_options *suite, const struct plan *plan,
 	case SIGPIPE:
 		return die_by_signal(end.signal);
 	default:
-		snprintf(text, sizeof(text), "the test runner was killed by signal %d", end.signal);
+		snprintf(text, sizeof(text), "the test runner was killed by signal %d%s%s",
+			 end.signal, *directory.path ? ": logs: " : "", directory.path);
 		report(text);
 		return STATUS_FAILURE;
 	}
