@@ -24,10 +24,30 @@
 
 static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP };
 
+/* Children from before: a shell that has started some and then executed us. */
+struct children {
+	pid_t pids[64];
+	size_t count;
+};
+
+static bool remember(void *user, pid_t pid)
+{
+	struct children *children = user;
+
+	if (children->count == ARRAY_SIZE(children->pids))
+		return false;
+	children->pids[children->count++] = pid;
+	return true;
+}
+
 static bool is_known(void *user, pid_t pid)
 {
-	(void)user;
-	(void)pid;
+	const struct children *children = user;
+
+	for (size_t i = 0; i < children->count; i++) {
+		if (children->pids[i] == pid)
+			return true;
+	}
 	return false;
 }
 
@@ -94,6 +114,7 @@ int guard_run(struct run_directory *directory, int (*run)(void *user), void *use
 	      struct guard_end *end, struct provium_error *error)
 {
 	cleanup_close int signal_fd = -1;
+	struct children children = { 0 };
 	pid_t guard = getpid();
 	sigset_t before;
 	sigset_t set;
@@ -104,6 +125,10 @@ int guard_run(struct run_directory *directory, int (*run)(void *user), void *use
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
 		sigaddset(&set, passed_on[i]);
+	if (process_each_child(remember, &children) != 0)
+		return error_set(error, PROVIUM_LIMIT, 0,
+				 "this process has more than %zu children that it did not start",
+				 ARRAY_SIZE(children.pids));
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return error_set(error, PROVIUM_HOST, errno, "test runner");
@@ -118,7 +143,7 @@ int guard_run(struct run_directory *directory, int (*run)(void *user), void *use
 	if (pid < 0)
 		return error_set(error, PROVIUM_HOST, errno, "fork");
 	outcome = watch(pid, signal_fd, end, error);
-	process_sweep(is_known, NULL);
+	process_sweep(is_known, &children);
 	run_directory_finish(directory);
 	return outcome;
 }

@@ -224,8 +224,7 @@ static bool end_orphan(pid_t pid, uint64_t until_ns)
 	return ended.revents && waitpid(pid, NULL, WNOHANG) == pid;
 }
 
-/* The first child that is not known; 0: none. */
-static pid_t find_orphan(bool (*known)(void *user, pid_t pid), void *user)
+pid_t process_each_child(bool (*visit)(void *user, pid_t pid), void *user)
 {
 	char path[64];
 	pid_t found = 0;
@@ -238,7 +237,7 @@ static pid_t find_orphan(bool (*known)(void *user, pid_t pid), void *user)
 	if (!file)
 		return 0;
 	while (!found && fscanf(file, "%d", &pid) == 1) {
-		if (!known(user, pid))
+		if (!visit(user, pid))
 			found = pid;
 	}
 	fclose(file);
@@ -251,7 +250,7 @@ void process_sweep(bool (*known)(void *user, pid_t pid), void *user)
 
 	/* What an orphan has started is ours when it has ended. */
 	for (int i = 0; i < SWEEP_ROUNDS; i++) {
-		pid_t pid = find_orphan(known, user);
+		pid_t pid = process_each_child(known, user);
 
 		if (pid == 0 || !end_orphan(pid, until_ns))
 			return;

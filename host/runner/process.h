@@ -58,6 +58,9 @@ void process_end(struct process *process, char *end, size_t size, int *status);
 /* Closes the channel, when everything has been read. */
 void process_close(struct process *process);
 
+/* The first of this process's children that visit says no of; 0: none. */
+pid_t process_each_child(bool (*visit)(void *user, pid_t pid), void *user);
+
 /*
  * Kills and reaps the children of this process that known says no of: what test processes that have
  * ended left behind, which are ours to gather (PR_SET_CHILD_SUBREAPER). Waits for them, but not for

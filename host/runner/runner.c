@@ -39,7 +39,7 @@
 #define MESSAGES_A_TURN 64
 
 #define OUTPUT_LINES    20
-#define CONSOLE_LINES   20
+#define CONSOLE_LINES   10
 /* Of the guests that a failed file had, the last ones. */
 #define CONSOLES        2
 

@@ -39,6 +39,12 @@ static void tear_down(void)
 	directory_remove(suite);
 }
 
+static void begin_anew(void)
+{
+	tear_down();
+	set_up();
+}
+
 __attribute__((format(printf, 2, 3))) static void script(const char *name, const char *format, ...)
 {
 	char path[PATH_MAX];
@@ -355,7 +361,7 @@ START_TEST(fixtures_fail)
 			 result_of("b.lua")->verdict == FILE_FAILED);
 	finish();
 
-	set_up();
+	begin_anew();
 	script("a.lua", "need f\nsleep 100\nspoil f\n");
 	script("b.lua", "sleep 30\nneed f\n");
 	script("c.lua", "sleep 300\nneed f\n");
@@ -404,7 +410,7 @@ START_TEST(stops)
 	ck_assert_int_eq(result_of("c.lua")->verdict, FILE_NOT_RUN);
 	finish();
 
-	set_up();
+	begin_anew();
 	options.fail_fast = false;
 	ck_assert_int_eq(pipe(pipe_fds), 0);
 	options.cancel_fd = pipe_fds[0];
@@ -415,7 +421,7 @@ START_TEST(stops)
 	finish();
 	close(pipe_fds[0]);
 
-	set_up();
+	begin_anew();
 	options.cancel_fd = -1;
 	stop_after = 1;
 	script("a.lua", "test x\n");

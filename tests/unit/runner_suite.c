@@ -393,6 +393,7 @@ static pid_t start_guard(void)
 	struct provium_error error;
 	struct guarded guarded = { 0 };
 	struct guard_end end;
+	pid_t older;
 	int null_fd;
 
 	if (pid != 0)
@@ -401,13 +402,23 @@ static pid_t start_guard(void)
 	signal(SIGTERM, SIG_DFL);
 	null_fd = open("/dev/null", O_WRONLY);
 	dup2(null_fd, STDOUT_FILENO);
+	/* One that it has had before, and that is not to be ended. */
+	older = fork();
+	if (older == 0) {
+		for (;;)
+			pause();
+	}
 	if (suite_plan(&options, &guarded.plan, &error) < 0 ||
 	    run_directory_make(&guarded.directory, &error) < 0 ||
 	    guard_run(&guarded.directory, run_guarded, &guarded, &end, &error) < 0)
 		_exit(99);
+	if (waitpid(older, NULL, WNOHANG) != 0 || kill(older, SIGKILL) < 0 ||
+	    waitpid(older, NULL, 0) != older)
+		_exit(98);
 	_exit(end.signal ? 100 + end.signal : end.status);
 }
 
+/* Its last child: the runner of a guard. */
 static int child_of(pid_t pid)
 {
 	char path[64];
@@ -416,10 +427,9 @@ static int child_of(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
 	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%d", &child) != 1)
-		child = 0;
+	ck_assert_ptr_nonnull(file);
+	while (fscanf(file, "%d", &child) == 1)
+		;
 	fclose(file);
 	return child;
 }
