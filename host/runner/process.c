@@ -167,8 +167,10 @@ static bool take_some(struct process *process)
 	}
 	room = PROCESS_MAX_OUTPUT - MIN(process->output_size, (uint64_t)PROCESS_MAX_OUTPUT);
 	put(process, bytes, MIN((size_t)n, (size_t)room));
-	if (room > 0 && (uint64_t)n > room)
+	if ((uint64_t)n > room && !process->output_cut) {
 		put(process, cut_notice, sizeof(cut_notice) - 1);
+		process->output_cut = true;
+	}
 	process->output_size += (uint64_t)n;
 	return true;
 }

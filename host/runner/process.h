@@ -22,6 +22,8 @@ struct process {
 	/* And go there. */
 	int log;
 	uint64_t output_size;
+	/* Some of it was left out, and the log says so. */
+	bool output_cut;
 };
 
 #define PROCESS_NONE \

@@ -1,6 +1,7 @@
 /* The runner with files of steps (runner_script.h): what becomes of each, and what is left. */
 #include "host/runner/runner.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "host/runner/process.h"
 #include "runner_script.h"
 #include "unit.h"
 
@@ -132,7 +134,7 @@ static void finish(void)
 static void has(const char *text, const char *part)
 {
 	if (!text || !strstr(text, part))
-		ck_abort_msg("'%s' is missing in '%s'", part, text ? text : "(nothing)");
+		ck_abort_msg("'%s' is missing in '%.2000s'", part, text ? text : "(nothing)");
 }
 
 START_TEST(passes)
@@ -253,6 +255,33 @@ START_TEST(limits_output)
 	ck_assert_int_ge(st.st_size, MIB(16));
 	ck_assert_int_lt(st.st_size, MIB(16) + 100);
 	finish();
+}
+END_TEST
+
+/* Where what has come so far just fits, what comes then is what is cut. */
+START_TEST(limits_output_exactly)
+{
+	struct process process = PROCESS_NONE;
+	char path[PATH_MAX], text[256] = "";
+	int fds[2];
+
+	snprintf(path, sizeof(path), "%s/log", suite);
+	ck_assert_int_eq(pipe(fds), 0);
+	process.output = fds[0];
+	process.log = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	process.output_size = PROCESS_MAX_OUTPUT - 4;
+	ck_assert_int_eq(write(fds[1], "abcd", 4), 4);
+	process_take_output(&process);
+	ck_assert(!process.output_cut);
+	for (unsigned int i = 0; i < 3; i++) {
+		ck_assert_int_eq(write(fds[1], "efgh", 4), 4);
+		process_take_output(&process);
+	}
+	ck_assert_int_gt(pread(process.log, text, sizeof(text) - 1, 0), 0);
+	ck_assert_str_eq(text, "abcd\n[16 MiB: what follows was left out]\n");
+	close(process.log);
+	close(fds[0]);
+	close(fds[1]);
 }
 END_TEST
 
@@ -492,6 +521,7 @@ int main(void)
 	tcase_add_test(tcase, fails);
 	tcase_add_test(tcase, times_out);
 	tcase_add_test(tcase, limits_output);
+	tcase_add_test(tcase, limits_output_exactly);
 	tcase_add_test(tcase, forty);
 	tcase_add_test(tcase, puts_back);
 	tcase_add_test(tcase, refuses);

@@ -137,7 +137,7 @@ static void file_has(const char *path, const char *part)
 	char *text = content(path);
 
 	if (!strstr(text, part))
-		ck_abort_msg("'%s' is missing in:\n%s", part, text);
+		ck_abort_msg("'%s' is missing in:\n%.4000s", part, text);
 	free(text);
 }
 
