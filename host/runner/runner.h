@@ -33,8 +33,12 @@ struct runner_view {
 
 struct runner_options {
 	const struct plan *plan;
-	/* Bytes and processors of all guests together, and how many files run at a time. */
+	/*
+	 * Bytes and processors of all guests together, and how many files run at a time. Each guest
+	 * counts as its own memory and the overhead, which is QEMU's.
+	 */
 	uint64_t memory;
+	uint64_t overhead;
 	unsigned int cpus;
 	unsigned int parallel;
 	/* Of each file, without what it waits for others. */

@@ -221,6 +221,7 @@ START_TEST(times_out)
 
 	options.timeout_ms = 300;
 	script("hang.lua", "start the hanging one\nhang\n");
+	script("flood.lua", "flood 1000000\n");
 	script("good.lua", "test x\n");
 	/* Its time does not pass while it waits for the other. */
 	options.parallel = 2;
@@ -232,6 +233,7 @@ START_TEST(times_out)
 	ck_assert_int_eq(result_of("hang.lua")->verdict, FILE_FAILED);
 	has(result_of("hang.lua")->message, "it ran longer than 0.3 s (--timeout)");
 	has(result_of("hang.lua")->subtests[0].message, "did not end: it ran longer than 0.3 s");
+	has(result_of("flood.lua")->message, "it ran longer than 0.3 s (--timeout)");
 	ck_assert_int_eq(result_of("good.lua")->verdict, FILE_PASSED);
 	ck_assert_int_eq(result_of("a1.lua")->verdict, FILE_PASSED);
 	ck_assert_int_eq(result_of("a2.lua")->verdict, FILE_PASSED);
@@ -340,6 +342,27 @@ START_TEST(refuses)
 	has(result_of("both.lua")->message, "of which this file holds 600 MiB and 1");
 	has(result_of("back.lua")->message, "gives back more than it has");
 	ck_assert_int_eq(result_of("fits.lua")->verdict, FILE_PASSED);
+	finish();
+}
+END_TEST
+
+/* What QEMU itself takes counts, too, and is given back. */
+START_TEST(counts_overhead)
+{
+	struct runner_options options = defaults();
+
+	options.overhead = MIB(128);
+	script("most.lua", "acquire 896 1\nrelease 896 1\nacquire 896 1\nrelease 896 1\n");
+	script("over.lua", "acquire 897 1\n");
+	script("two.lua", "acquire 384 1\nacquire 384 1\nrelease 384 1\nacquire 385 1\n");
+	/* -1 MiB: the sum would be small. */
+	script("huge.lua", "acquire 17592186044415 1\n");
+	run_well(&options);
+	ck_assert_int_eq(result_of("most.lua")->verdict, FILE_PASSED);
+	has(result_of("over.lua")->message,
+	    "a guest of 897 MiB (and 128 MiB for its QEMU) and 1 processors never fits");
+	has(result_of("two.lua")->message, "a guest of 385 MiB");
+	has(result_of("huge.lua")->message, "never fits");
 	finish();
 }
 END_TEST
@@ -525,6 +548,7 @@ int main(void)
 	tcase_add_test(tcase, forty);
 	tcase_add_test(tcase, puts_back);
 	tcase_add_test(tcase, refuses);
+	tcase_add_test(tcase, counts_overhead);
 	tcase_add_test(tcase, shares_fixtures);
 	tcase_add_test(tcase, fixtures_fail);
 	tcase_add_test(tcase, fixtures_cycle);
