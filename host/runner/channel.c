@@ -261,8 +261,11 @@ enum channel_outcome channel_receive(int fd, int flags, bool to_runner, struct m
 	take_fds(&envelope, message);
 	memset(&header, 0, sizeof(header));
 	memcpy(&header, bytes, MIN((size_t)size, sizeof(header)));
-	if ((size_t)size < sizeof(header) || envelope.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	if ((size_t)size < sizeof(header) || envelope.msg_flags & MSG_TRUNC)
 		broken(error, "its size is wrong", &header);
+	/* More than there may be, or than this process can have open (RLIMIT_NOFILE). */
+	else if (envelope.msg_flags & MSG_CTRUNC)
+		broken(error, "its descriptors are too many", &header);
 	else if (check(&header, (size_t)size, to_runner, message, error) == 0 &&
 		 take_texts(&header, bytes + sizeof(header), message, error) == 0) {
 		message->kind = (enum message_kind)header.kind;
