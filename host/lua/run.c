@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "host/lua/module.h"
+#include "host/lua/where.h"
 
 struct run {
 	const char *path;
@@ -45,10 +46,12 @@ int lua_run_file(const char *path, const struct harness *harness)
 		report(&run, "not enough memory");
 		return 1;
 	}
+	where_watch(L, harness);
 	lua_pushcfunction(L, run_protected);
 	lua_pushlightuserdata(L, &run);
 	if (lua_pcall(L, 1, 0, 0) != LUA_OK)
 		report(&run, luaL_tolstring(L, -1, NULL));
 	lua_close(L);
+	where_forget();
 	return run.passed ? 0 : 1;
 }

@@ -236,16 +236,34 @@ static void fail(struct file_result *result, const char *message)
 	file_result_ended(result, HARNESS_FAILED, message);
 }
 
-void file_result_judge(struct file_result *result, const char *end, bool clean_exit,
-		       uint64_t now_ns)
+/* Puts it before what the file said of its own failure. */
+static void fail_first(struct file_result *result, const char *reason)
+{
+	char *message = NULL;
+
+	if (!result->file_failed) {
+		fail(result, reason);
+		return;
+	}
+	if (asprintf(&message, "%s\n%s", reason, result->message ? result->message : "") < 0)
+		return;
+	free(result->message);
+	result->message = keep(result, message);
+	free(message);
+}
+
+void file_result_judge(struct file_result *result, const char *end, const char *cut_short,
+		       bool clean_exit, uint64_t now_ns)
 {
 	char text[512];
 
 	result->ended_ns = now_ns;
-	end_subtests(result, end, now_ns);
-	if (!result->done || !clean_exit) {
+	end_subtests(result, cut_short ? cut_short : end, now_ns);
+	if (cut_short) {
+		fail_first(result, cut_short);
+	} else if (!result->done || !clean_exit) {
 		snprintf(text, sizeof(text), "the test process %s before the file's end", end);
-		fail(result, text);
+		fail_first(result, text);
 	} else if (result->done_status != 0 && !result->file_failed && result->failed == 0) {
 		snprintf(text, sizeof(text), "the test process %s and does not say why", end);
 		fail(result, text);

@@ -96,11 +96,11 @@ void file_result_guest_started(struct file_result *result, unsigned int number, 
 void file_result_guest_ended(struct file_result *result, unsigned int number);
 
 /*
- * The process has ended: judges. end: how, in words; clean_exit: with the status that it has told
- * of itself.
+ * The process has ended: judges. end: how, in words; cut_short: why it was ended by us, or NULL;
+ * clean_exit: with the status that it has told of itself.
  */
-void file_result_judge(struct file_result *result, const char *end, bool clean_exit,
-		       uint64_t now_ns);
+void file_result_judge(struct file_result *result, const char *end, const char *cut_short,
+		       bool clean_exit, uint64_t now_ns);
 
 /* The subtest that runs now, the innermost; NULL: none. */
 const struct subtest *file_result_running(const struct file_result *result);

@@ -132,6 +132,11 @@ fail:
 	return -1;
 }
 
+void process_ask_to_end(const struct process *process)
+{
+	syscall(SYS_pidfd_send_signal, process->pidfd, SIGTERM, NULL, 0);
+}
+
 void process_kill(const struct process *process)
 {
 	syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);

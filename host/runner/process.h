@@ -43,6 +43,9 @@ static inline bool process_running(const struct process *process)
 	return process->pid >= 0;
 }
 
+/* SIGTERM: it says where it is, and ends, if it can. */
+void process_ask_to_end(const struct process *process);
+
 /* SIGKILL; its end comes later. */
 void process_kill(const struct process *process);
 

@@ -84,13 +84,12 @@ static int check_time(struct runner *runner)
 	struct running *file;
 
 	list_for_each(file, &runner->running, link) {
-		if (running_waits(file) || file->killed)
+		if (file->killed ? file->killed != KILLED_TIMEOUT : running_waits(file))
 			continue;
 		running_stop_clock(file, now_ns);
 		if (file->left_ns == 0)
-			running_kill(file, KILLED_TIMEOUT);
-		else
-			next_ns = MIN(next_ns, file->left_ns);
+			running_time_out(file);
+		next_ns = MIN(next_ns, file->left_ns);
 	}
 	if (next_ns == UINT64_MAX)
 		return -1;

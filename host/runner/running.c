@@ -14,10 +14,24 @@
 /* More than fit into a socket: what a test has left behind may go on sending. */
 #define LAST_MESSAGES 10000
 
+/* For a file whose time has passed to say where it is. */
+#define LAST_WORDS_NS (2000 * MS)
+
 #define OUTPUT_LINES  20
 #define CONSOLE_LINES 10
 /* Of the guests that a failed file had, the last ones. */
 #define CONSOLES      2
+
+void running_time_out(struct running *file)
+{
+	file->left_ns = LAST_WORDS_NS;
+	if (file->killed) {
+		process_kill(&file->process);
+		return;
+	}
+	file->killed = KILLED_TIMEOUT;
+	process_ask_to_end(&file->process);
+}
 
 void running_kill(struct running *file, enum kill_reason reason)
 {
@@ -121,27 +135,26 @@ static void put_back(struct runner *runner, size_t index)
 static void judge(const struct runner *runner, const struct running *file,
 		  struct file_result *result, const char *end, int status)
 {
+	const char *cut_short = NULL;
 	char text[512];
 
 	switch (file->killed) {
 	case KILLED_TIMEOUT:
 		snprintf(text, sizeof(text), "it ran longer than %g s (--timeout)",
 			 (double)runner->options->timeout_ms / 1000);
-		file_result_ended(result, HARNESS_FAILED, text);
-		end = text;
+		cut_short = text;
 		break;
 	case KILLED_BROKEN:
 		snprintf(text, sizeof(text), "the test process sent what no test sends: %s",
 			 file->broken);
-		file_result_ended(result, HARNESS_FAILED, text);
-		end = text;
+		cut_short = text;
 		break;
 	case NOT_KILLED:
 	case KILLED_PUT_BACK:
 	case KILLED_STOPPED:
 		break;
 	}
-	file_result_judge(result, end, result->done && status == result->done_status,
+	file_result_judge(result, end, cut_short, result->done && status == result->done_status,
 			  monotonic_ns());
 }
 
@@ -177,7 +190,7 @@ static void fail_to_start(struct runner *runner, struct running *file, const cha
 
 	file_result_ended(result, HARNESS_FAILED, message);
 	result->done = true;
-	file_result_judge(result, "", true, monotonic_ns());
+	file_result_judge(result, "", NULL, true, monotonic_ns());
 	settle(runner, result);
 	free_file(runner, file);
 }

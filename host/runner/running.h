@@ -32,7 +32,7 @@ struct running {
 	struct process process;
 	struct pool_client pool;
 	struct fixture_client fixture;
-	/* Counts down while it does not wait. */
+	/* Counts down while it does not wait; of one that was asked to end until it is killed. */
 	uint64_t left_ns;
 	uint64_t since_ns;
 	enum kill_reason killed;
@@ -72,6 +72,9 @@ static inline bool running_waits(const struct running *file)
 {
 	return pool_waits(&file->pool) || file->fixture.waits_for;
 }
+
+/* Its time has passed: asks it to end, and the second time kills it. */
+void running_time_out(struct running *file);
 
 /* Its end comes later. */
 void running_kill(struct running *file, enum kill_reason reason);

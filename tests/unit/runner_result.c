@@ -101,7 +101,7 @@ static void done(int status)
 	result.done = true;
 	result.done_status = status;
 	snprintf(end, sizeof(end), "exited with status %d", status);
-	file_result_judge(&result, end, true, 5000);
+	file_result_judge(&result, end, NULL, true, 5000);
 }
 
 START_TEST(judges)
@@ -164,7 +164,7 @@ START_TEST(nests)
 	file_result_subtest_ended(&result, "same", HARNESS_FAILED, "x", 5);
 	ck_assert_str_eq(file_result_running(&result)->name, "outer");
 	ck_assert_uint_eq(result.n_subtests, 3);
-	file_result_judge(&result, "was killed by signal 9 (Killed)", false, 6);
+	file_result_judge(&result, "was killed by signal 9 (Killed)", NULL, false, 6);
 	ck_assert_ptr_null(file_result_running(&result));
 	ck_assert_str_eq(result.subtests[0].message,
 			 "it did not end: was killed by signal 9 (Killed)");
@@ -172,6 +172,30 @@ START_TEST(nests)
 			 "the test process was killed by signal 9 (Killed) before the file's end");
 	ck_assert_uint_eq(result.failed, 2);
 	ck_assert_uint_eq(result.passed, 1);
+}
+END_TEST
+
+/* Why it was ended stands before what the file itself has said. */
+START_TEST(is_cut_short)
+{
+	file_result_subtest_started(&result, "one", 1);
+	file_result_ended(&result, HARNESS_FAILED, "it was at a.lua:3");
+	file_result_judge(&result, "was killed by signal 15 (Terminated)", "it took long", false,
+			  6);
+	ck_assert_str_eq(result.message, "it took long\nit was at a.lua:3");
+	ck_assert_str_eq(result.subtests[0].message, "it did not end: it took long");
+
+	file_result_clear(&result);
+	file_result_ended(&result, HARNESS_FAILED, "first");
+	file_result_judge(&result, "was killed by signal 9 (Killed)", NULL, false, 6);
+	ck_assert_str_eq(result.message,
+			 "the test process was killed by signal 9 (Killed) before the file's end\n"
+			 "first");
+
+	file_result_clear(&result);
+	file_result_judge(&result, "exited with status 0", "it took long", true, 6);
+	ck_assert_int_eq(result.verdict, FILE_FAILED);
+	ck_assert_str_eq(result.message, "it took long");
 }
 END_TEST
 
@@ -226,6 +250,7 @@ int main(void)
 	tcase_add_checked_fixture(results, set_up, tear_down);
 	tcase_add_test(results, judges);
 	tcase_add_test(results, nests);
+	tcase_add_test(results, is_cut_short);
 	tcase_add_test(results, limits);
 	tcase_add_test(results, guests);
 	suite_add_tcase(tests, results);

@@ -222,6 +222,8 @@ START_TEST(times_out)
 	options.timeout_ms = 300;
 	script("hang.lua", "start the hanging one\nhang\n");
 	script("flood.lua", "flood 1000000\n");
+	script("where.lua", "where at line 3\nhang\n");
+	script("stubborn.lua", "where \nhang\n");
 	script("good.lua", "test x\n");
 	/* Its time does not pass while it waits for the other. */
 	options.parallel = 2;
@@ -233,6 +235,10 @@ START_TEST(times_out)
 	ck_assert_int_eq(result_of("hang.lua")->verdict, FILE_FAILED);
 	has(result_of("hang.lua")->message, "it ran longer than 0.3 s (--timeout)");
 	has(result_of("hang.lua")->subtests[0].message, "did not end: it ran longer than 0.3 s");
+	ck_assert_str_eq(result_of("where.lua")->message,
+			 "it ran longer than 0.3 s (--timeout)\nat line 3");
+	ck_assert_str_eq(result_of("stubborn.lua")->message,
+			 "it ran longer than 0.3 s (--timeout)");
 	has(result_of("flood.lua")->message, "it ran longer than 0.3 s (--timeout)");
 	ck_assert_int_eq(result_of("good.lua")->verdict, FILE_PASSED);
 	ck_assert_int_eq(result_of("a1.lua")->verdict, FILE_PASSED);

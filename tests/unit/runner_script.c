@@ -278,6 +278,26 @@ static int step_status(struct script *script, char *argument)
 	return atoi(argument);
 }
 
+static const struct harness *asked;
+static char last_words[64];
+
+static void on_asked(int number)
+{
+	if (!*last_words)
+		return;
+	asked->file_ended(asked->user, HARNESS_FAILED, last_words);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static int step_where(struct script *script, char *argument)
+{
+	asked = script->harness;
+	snprintf(last_words, sizeof(last_words), "%s", argument);
+	signal(SIGTERM, on_asked);
+	return SCRIPT_GOES_ON;
+}
+
 static int step_unless(struct script *script, char *argument)
 {
 	int fd = open(argument, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -355,6 +375,7 @@ static const struct step steps[] = {
 	{ "exit", step_exit },
 	{ "status", step_status },
 	{ "unless", step_unless },
+	{ "where", step_where },
 	{ "garbage", step_garbage },
 	{ "orphan", step_orphan },
 	{ "litter", step_litter },

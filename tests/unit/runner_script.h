@@ -15,6 +15,7 @@
  *     spoil NAME           or could not be
  *     if-build NAME        ends the file well where NAME is not ours to build
  *     sleep MS, print TEXT, flood MIB, hang, raise N, exit N, status N
+ *     where TEXT           tells TEXT when it is asked to end (SIGTERM), and ends; "": does not end
  *     unless PATH          ends the file well where there is such a file; else makes it
  *     garbage N            sends N bytes that are no message
  *     orphan               leaves a process behind that goes on, in a session of its own

@@ -45,7 +45,8 @@ print("the last words of this file")
 test("wrong", function() assert_eq(1 + 1, 3) end)
 test("right", function() assert_eq(1 + 1, 2) end)
 """),
-    "hang.lua": ("failed", [f"it ran longer than {FILE_TIMEOUT} s (--timeout)"], """
+    "hang.lua": ("failed", [f"it ran longer than {FILE_TIMEOUT} s (--timeout)",
+                            "it was at ", "hang.lua:1"], """
 test("for ever", function() os.execute("sleep 100000 & while :; do sleep 1000; done") end)
 """),
     "panic.lua": ("failed", ["panic.lua", "panicked: sysrq triggered crash", "sysrq_handle_crash"], GUEST + """
