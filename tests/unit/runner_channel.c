@@ -253,6 +253,43 @@ START_TEST(hostile)
 }
 END_TEST
 
+/* None of them stays open: the case counts. */
+START_TEST(too_many_descriptors)
+{
+	static struct raw raw = {
+		.kind = MESSAGE_FIXTURE_BUILT,
+		.sizes = { 2, 2 },
+		.texts = "fx",
+	};
+	enum {
+		COUNT = HARNESS_MAX_FDS + 1
+	};
+	struct iovec part = { .iov_base = &raw, .iov_len = offsetof(struct raw, texts) + 2 };
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int) * COUNT)];
+	} control = { .head = { .cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS,
+				.cmsg_len = CMSG_LEN(sizeof(int) * COUNT) } };
+	struct msghdr envelope = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct provium_error error;
+	struct message got;
+
+	for (size_t i = 0; i < COUNT; i++)
+		memcpy(CMSG_DATA(&control.head) + i * sizeof(fd), &fd, sizeof(fd));
+	ck_assert_int_gt(sendmsg(ends[1], &envelope, MSG_DONTWAIT), 0);
+	ck_assert_int_eq(receive(&got, &error), CHANNEL_BROKEN);
+	ck_assert_ptr_nonnull(strstr(error.message, "its descriptors are too many"));
+	close(fd);
+}
+END_TEST
+
 /* Bytes by chance: nothing is taken that breaks a rule, and nothing is left open. */
 START_TEST(random_bytes)
 {
@@ -397,6 +434,7 @@ int main(void)
 	tcase_add_test(tcase, descriptors);
 	tcase_add_test(tcase, does_not_block);
 	tcase_add_test(tcase, hostile);
+	tcase_add_test(tcase, too_many_descriptors);
 	tcase_add_test(tcase, random_bytes);
 	tcase_add_test(tcase, harness);
 	suite_add_tcase(tests, tcase);
