@@ -21,7 +21,7 @@ from provium import (TIMEOUT, Case, marked_processes, on_kernel, own_terminal, r
 KERNEL, SCHEMA = sys.argv[1:3]
 
 # Each file's time: enough for a guest under TCG on a busy machine, and what the hanging file costs.
-FILE_TIMEOUT = 40
+FILE_TIMEOUT = 30
 
 GUEST = 'local vm = provium.create()\nvm:boot({ memory = "256M" })\n'
 
@@ -207,6 +207,26 @@ end)
         self.assertEqual(status, 0, output.decode() + error)
         with open(self.path("count"), encoding="ascii") as file:
             self.assertEqual(file.read(), "x")
+        self.assert_nothing_left()
+
+    def test_put_back(self):
+        """Two files that have a guest each and want another, with room for two guests."""
+        for name in "a", "b":
+            self.put(f"{name}.lua", GUEST + f"""
+io.open("{self.path("has-")}{name}", "w"):close()
+os.execute("until [ -e {self.path("has-a")} ] && [ -e {self.path("has-b")} ]; do sleep 0.1; done")
+test("has two", function()
+    local other = provium.create()
+    other:boot({{ memory = "256M" }})
+    assert_eq(other:exec("echo $((6 * 7))").stdout, "42\\n")
+    assert_eq(vm:exec("echo $((6 * 7))").stdout, "42\\n")
+end)
+""")
+        status, output, error = self.provium("test", "-p", "2", "--cpus", "2", "--mem", "600M",
+                                             self.suite)
+        self.assertEqual(status, 0, output.decode() + error)
+        self.assertRegex(error, r"provium: [ab]\.lua is put back")
+        self.assertIn(b"\n2 files: 2 passed; 2 tests: 2 passed; ", output)
         self.assert_nothing_left()
 
     def begin_hanging(self, **options):
