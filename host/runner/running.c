@@ -114,6 +114,8 @@ static void settle(struct runner *runner, struct file_result *result)
 	} else if (!options->keep) {
 		drop_logs(result);
 	}
+	/* Below what is told of the file. */
+	runner->shown_ns = 0;
 	if (!options->file_ended(options->user, result)) {
 		runner->stopping = true;
 		runner->cancelled = true;
