@@ -92,6 +92,16 @@ int vm_prepare_migration(struct provium_vm *vm, const struct deadline *deadline,
 	return vm_command(vm, "migrate-set-capabilities", capabilities, deadline, NULL, error);
 }
 
+static enum vm_migration migration_of(struct provium_vm *vm)
+{
+	enum vm_migration migration;
+
+	pthread_mutex_lock(&vm->lock);
+	migration = vm->migration;
+	pthread_mutex_unlock(&vm->lock);
+	return migration;
+}
+
 static bool has_migrated(const struct provium_vm *vm)
 {
 	return vm->migration != VM_MIGRATION_NONE;
@@ -105,7 +115,7 @@ int vm_await_migration(struct provium_vm *vm, const struct wait_limits *limits, 
 
 	if (vm_await(vm, has_migrated, limits, what, error) < 0)
 		return -1;
-	if (vm->migration == VM_MIGRATION_COMPLETED)
+	if (migration_of(vm) == VM_MIGRATION_COMPLETED)
 		return 0;
 	if (vm_command(vm, "query-migrate", NULL, &limits->deadline, &status, error) < 0)
 		return -1;

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,9 @@ static int unplug(struct save *save)
 {
 	struct provium_vm *vm = save->vm;
 
+	pthread_mutex_lock(&vm->lock);
 	vm->unplugged = false;
+	pthread_mutex_unlock(&vm->lock);
 	if (vm_command(vm, "device_del", json_pack("{s:s}", "id", QEMU_VSOCK_DEVICE),
 		       &save->limits.deadline, NULL, save->error) < 0)
 		return -1;
@@ -82,6 +85,8 @@ static int take_backing(struct save *save, struct vm_disk *disk, const json_t *i
 	const char *format = json_string_value(
 		json_object_get(json_object_get(image, "backing-image"), "format"));
 
+	char absolute[PATH_MAX];
+
 	if (json_object_get(specific, "data-file"))
 		return error_set(save->error, PROVIUM_UNSUPPORTED, 0,
 				 "a qcow2 image with a data file of its own cannot be saved");
@@ -90,7 +95,9 @@ static int take_backing(struct save *save, struct vm_disk *disk, const json_t *i
 	if (!format || !vm_format_known(format))
 		return error_set(save->error, PROVIUM_UNSUPPORTED, 0,
 				 "a disk's backing file '%s' is neither raw nor qcow2", path);
-	disk->backing = realpath(path, NULL);
+	/* What is relative is so to QEMU's directory, which ours was when it started. */
+	snprintf(absolute, sizeof(absolute), "/proc/%d/cwd/%s", save->vm->qemu.pid, path);
+	disk->backing = realpath(path[0] == '/' ? path : absolute, NULL);
 	if (!disk->backing)
 		return error_set(save->error, PROVIUM_HOST, errno, "backing file '%s'", path);
 	snprintf(disk->backing_format, sizeof(disk->backing_format), "%s", format);
