@@ -172,7 +172,7 @@ static int take(struct provium_snapshot *snapshot, const json_t *root, const int
 	struct vm_hardware *hardware = &snapshot->hardware;
 	const char *accel = json_string_value(json_object_get(root, "accel"));
 	const json_t *disks = json_object_get(root, "disks");
-	uint64_t cpus;
+	uint64_t cpus = 0;
 
 	if (take_number(root, "memory", VM_MAX_MEMORY, &hardware->memory, error) < 0 ||
 	    take_number(root, "cpus", VM_MAX_CPUS, &cpus, error) < 0 ||
