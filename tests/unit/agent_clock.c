@@ -144,7 +144,7 @@ START_TEST(reseed)
 	ck_assert_uint_eq(made, 2);
 	ck_assert_int_eq(calls[0].number, SYS_ioctl);
 	ck_assert_uint_eq(calls[0].request, RNDADDENTROPY);
-	ck_assert_uint_eq(calls[0].pool[0], PROVIUM_MAX_ENTROPY * 8);
+	ck_assert_uint_eq(calls[0].pool[0], (uint64_t)PROVIUM_MAX_ENTROPY * 8);
 	ck_assert_uint_eq(calls[0].pool[1], PROVIUM_MAX_ENTROPY);
 	ck_assert_mem_eq(calls[0].pool + 2, entropy, PROVIUM_MAX_ENTROPY);
 	ck_assert_uint_eq(calls[1].request, RNDRESEEDCRNG);
