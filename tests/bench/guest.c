@@ -13,7 +13,6 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
-#define FLOOR_PORT 6123
 #define TIMEOUT_MS 60000
 
 /* Removed by exit too, so that nothing is left where something fails. */
@@ -138,7 +137,7 @@ static void read_all(int fd, void *data, size_t size)
 }
 
 /* The hybrid vsock handshake: docs/protocol.md, "Transport". */
-static int dial(const char *path, unsigned int port)
+int guest_dial(const char *path, unsigned int port)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -179,7 +178,7 @@ void guest_start_floor(struct guest *guest)
 			die("guest-floor has ended before it listened");
 		check(provium_connection_dispatch(guest->connection, TIMEOUT_MS, &error), &error);
 	}
-	guest->floor_fd = dial(guest->socket, FLOOR_PORT);
+	guest->floor_fd = guest_dial(guest->socket, FLOOR_PORT);
 }
 
 uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_t size)

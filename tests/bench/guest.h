@@ -30,10 +30,16 @@ struct guest {
 #define GUEST_FLOOR "/bench/floor"
 #define GUEST_TRUE  "/bench/true"
 
+/* Its vsock port. */
+#define FLOOR_PORT  6123
+
 /* All of these end the program with a message where something fails. */
 void guest_boot(struct guest *guest, const struct guest_options *options);
 void guest_start_floor(struct guest *guest);
 void guest_end(struct guest *guest);
+
+/* Connects to a port of the guest by the socket of its provium-vsock. */
+int guest_dial(const char *path, unsigned int port);
 
 /* One exchange with guest-floor, `size` bytes of bulk data included; returns its answer's number.
  */

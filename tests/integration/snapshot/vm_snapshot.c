@@ -13,19 +13,11 @@
 
 #include "common/util.h"
 #include "tests/integration/snapshot/images.h"
+#include "tests/integration/snapshot/snapshot.h"
 #include "tests/integration/vm/machine.h"
 #include "tests/unit/unit.h"
 
-#define SOON 60000
 #define MANY 8
-
-static struct provium_error error;
-
-#define check_ok(call)                                                \
-	do {                                                          \
-		if ((call) < 0)                                       \
-			ck_abort_msg("%s: %s", #call, error.message); \
-	} while (0)
 
 static struct provium_vm *resume(const struct provium_snapshot *snapshot)
 {

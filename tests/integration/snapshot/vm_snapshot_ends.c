@@ -8,22 +8,13 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "tests/integration/snapshot/snapshot.h"
 #include "tests/integration/vm/machine.h"
 #include "tests/unit/unit.h"
-
-#define SOON      60000
 
 /* Ends of QEMU, spread over what a save takes. */
 #define KILLS     10
 #define MAX_PHASE 8
-
-static struct provium_error error;
-
-#define check_ok(call)                                                \
-	do {                                                          \
-		if ((call) < 0)                                       \
-			ck_abort_msg("%s: %s", #call, error.message); \
-	} while (0)
 
 static void check_error(enum provium_code code, const char *text)
 {
