@@ -37,9 +37,10 @@ struct provium_snapshot;
  * to it end; none may be used by another thread meanwhile. The content of a disk that the guest may
  * write to is copied into the snapshot, a read-only one is kept open.
  *
- * PROVIUM_BUSY, PROVIUM_INVALID: the VM's own connection is in use, and nothing has been done.
- * Where it fails later the VM has ended all the same. PROVIUM_TIMED_OUT where the guest's kernel
- * cannot have its vsock device unplugged (CONFIG_HOTPLUG_PCI_ACPI).
+ * PROVIUM_BUSY, PROVIUM_INVALID: the VM's own connection is in use; PROVIUM_UNSUPPORTED: a disk's
+ * image is in a form that cannot be saved. Nothing has been done then; where it fails later, the VM
+ * has ended all the same. PROVIUM_TIMED_OUT where the guest's kernel cannot have its vsock device
+ * unplugged (CONFIG_HOTPLUG_PCI_ACPI).
  */
 int provium_vm_save(struct provium_vm *vm, int timeout_ms, struct provium_snapshot **snapshot,
 		    struct provium_error *error);

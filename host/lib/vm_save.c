@@ -84,7 +84,6 @@ static int take_backing(struct save *save, struct vm_disk *disk, const json_t *i
 	const char *path = json_string_value(json_object_get(image, "full-backing-filename"));
 	const char *format = json_string_value(
 		json_object_get(json_object_get(image, "backing-image"), "format"));
-
 	char absolute[PATH_MAX];
 
 	if (json_object_get(specific, "data-file"))
@@ -245,7 +244,7 @@ static int run(struct save *save)
 
 	connection_lose(vm->connection, PROVIUM_VM_GONE, 0, "the VM was ended by provium_vm_save");
 	connection_settle(vm->connection);
-	if (unplug(save) < 0 || find_backings(save) < 0 || hold(save) < 0 || migrate(save) < 0)
+	if (unplug(save) < 0 || hold(save) < 0 || migrate(save) < 0)
 		return -1;
 	return 0;
 }
@@ -264,6 +263,8 @@ int provium_vm_save(struct provium_vm *vm, int timeout_ms, struct provium_snapsh
 	*snapshot = NULL;
 	error_clear(error);
 	if (check(vm, error) < 0)
+		return -1;
+	if (find_backings(&save) < 0)
 		return -1;
 	save.snapshot = snapshot_new(error);
 	if (!save.snapshot)
