@@ -15,10 +15,6 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
-extern char **environ;
-
-#define MAX_ARGS 48
-
 struct machine {
 	pid_t qemu;
 	pid_t vsock;

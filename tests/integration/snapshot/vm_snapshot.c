@@ -132,6 +132,55 @@ static void expect_ticker(struct provium_vm *vm)
 	       "goes on\n");
 }
 
+static void count_worker(void *user, const struct provium_worker *worker, const char *stuck)
+{
+	(void)worker;
+	(void)stuck;
+	++*(int *)user;
+}
+
+/* Workers end with their connections, and that is told as ever. */
+START_TEST(test_workers)
+{
+	static const enum provium_worker_kind kinds[] = { PROVIUM_WORKER_FORK,
+							  PROVIUM_WORKER_THREAD };
+	struct provium_vm_options options = machine_options();
+	struct provium_vm *vm = machine_boot(&options);
+	struct provium_connection *connections[ARRAY_SIZE(kinds)];
+	struct provium_snapshot *snapshot;
+	int count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct provium_worker_options of_kind = { .kind = kinds[i] };
+		struct provium_worker worker;
+
+		check_ok(provium_worker_spawn(provium_vm_connection(vm), &of_kind, SOON, &worker,
+					      &error));
+		check_ok(provium_worker_connect(provium_vm_connection(vm), &worker, SOON,
+						&connections[i], &error));
+	}
+	check_ok(provium_vm_save(vm, SOON, &snapshot, &error));
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		ck_assert_int_eq(provium_ping(connections[i], SOON, &error), -1);
+		ck_assert_int_eq(error.code, PROVIUM_VM_GONE);
+		provium_connection_free(connections[i]);
+	}
+	provium_vm_free(vm);
+
+	vm = resume(snapshot);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct provium_worker_end end;
+
+		check_ok(provium_worker_next_end(provium_vm_connection(vm), SOON, &end, &error));
+	}
+	check_ok(
+		provium_worker_list(provium_vm_connection(vm), count_worker, &count, SOON, &error));
+	ck_assert_int_eq(count, 0);
+	provium_vm_free(vm);
+	provium_snapshot_free(snapshot);
+}
+END_TEST
+
 /* The agent, files, mounts, a job, an open file, the time. */
 START_TEST(test_goes_on)
 {
@@ -481,6 +530,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_goes_on);
 	tcase_add_test(tcase, test_independent);
 	if (argc == 2) {
+		tcase_add_test(tcase, test_workers);
 		tcase_add_test(tcase, test_levels);
 		tcase_add_test(tcase, test_disks);
 		tcase_add_test(tcase, test_many);

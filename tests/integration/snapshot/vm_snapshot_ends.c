@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/util.h"
@@ -350,6 +351,58 @@ START_TEST(test_gone)
 }
 END_TEST
 
+/* Saves a guest with a disk that it may write to, and has it resumed where asked; does not end. */
+static void save_and_wait(int told, bool resumes)
+{
+	struct provium_disk disk = { .path = machine_path };
+	struct provium_vm_options options = machine_options();
+	struct provium_snapshot *snapshot;
+	struct provium_vm *vm;
+
+	options.disks = &disk;
+	options.n_disks = 1;
+	vm = machine_boot(&options);
+	check_ok(provium_vm_save(vm, SOON, &snapshot, &error));
+	provium_vm_free(vm);
+	if (resumes)
+		check_ok(provium_snapshot_resume(snapshot, NULL, &vm, &error));
+	ck_assert_int_eq(write(told, "x", 1), 1);
+	pause();
+}
+
+/* Of a process that is killed no file stays, and none of the processes that it had started. */
+START_TEST(test_killed)
+{
+	bool resumes = _i == 1;
+	int pair[2];
+	char byte;
+	pid_t child;
+
+	machine_put("disk", "disk", 0600);
+	ck_assert_int_eq(truncate(machine_path, 1 << 20), 0);
+	ck_assert_int_eq(pipe(pair), 0);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		close(pair[0]);
+		save_and_wait(pair[1], resumes);
+	}
+	close(pair[1]);
+	ck_assert_int_eq(read(pair[0], &byte, 1), 1);
+	/* While it lives, too. */
+	machine_on_host("test -z \"$(find . -type f ! -name console ! -path ./disk)\"");
+	kill(child, SIGKILL);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	close(pair[0]);
+	unlink(machine_path);
+	if (resumes) {
+		/* The VM's directory, which is known to stay: its console and its socket. */
+		machine_on_host("test -z \"$(find . -type f ! -name console)\"");
+		machine_clear();
+	}
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("vm-snapshot-ends");
@@ -368,6 +421,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_busy);
 	tcase_add_test(tcase, test_no_hotplug);
 	tcase_add_test(tcase, test_gone);
+	tcase_add_loop_test(tcase, test_killed, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
