@@ -374,6 +374,54 @@ START_TEST(test_disks)
 }
 END_TEST
 
+/* A file system in use: what is written back, what is not yet, a file that is open. */
+START_TEST(test_mounted)
+{
+	static const char *const modules[] = { "ext4", NULL };
+	char *path = path_of("disk");
+	const struct provium_disk disk = { .path = path };
+	struct provium_vm_options options = machine_options();
+	struct provium_snapshot *snapshot;
+	struct provium_vm *vms[2];
+	int64_t fd;
+
+	machine_on_host("truncate -s 16M disk && mke2fs -q -t ext4 disk");
+	options.disks = &disk;
+	options.n_disks = 1;
+	options.modules = modules;
+	vms[0] = machine_boot(&options);
+	expect(vms[0],
+	       "mkdir /mnt; mount -t ext4 /dev/vda /mnt; echo old >/mnt/old; sync; echo new "
+	       ">/mnt/new; dd if=/dev/urandom of=/mnt/data bs=64k count=32 2>/dev/null; "
+	       "sha256sum </mnt/data >/tmp/sum",
+	       "");
+	fd = open_file(vms[0], "/mnt/new");
+	snapshot = save(vms[0]);
+	machine_on_host("rm disk");
+	for (int i = 0; i < 2; i++)
+		vms[i] = resume(snapshot);
+	for (int i = 0; i < 2; i++) {
+		expect_open_file(vms[i], fd, "new\n");
+		expect(vms[i],
+		       "cat /mnt/old /mnt/new; sha256sum </mnt/data | cmp - /tmp/sum && rm "
+		       "/mnt/data "
+		       "&& echo by one >>/mnt/old && sync && cat /mnt/old",
+		       "old\nnew\nold\nby one\n");
+		check_ok(provium_syscall(provium_vm_connection(vms[i]), SYS_close,
+					 (const uint64_t[]){ (uint64_t)fd }, 1, SOON,
+					 &(int64_t){ 0 }, &error));
+		/* What was in the cache has come to the disk in good order. */
+		expect(vms[i],
+		       "umount /mnt && echo 3 >/proc/sys/vm/drop_caches && mount -t ext4 /dev/vda "
+		       "/mnt && cat /mnt/old /mnt/new; dmesg | grep -c 'EXT4-fs error'; true",
+		       "old\nby one\nnew\n0\n");
+		provium_vm_free(vms[i]);
+	}
+	provium_snapshot_free(snapshot);
+	free(path);
+}
+END_TEST
+
 struct guest {
 	pthread_t thread;
 	const struct provium_snapshot *snapshot;
@@ -533,6 +581,7 @@ int main(int argc, char **argv)
 		tcase_add_test(tcase, test_workers);
 		tcase_add_test(tcase, test_levels);
 		tcase_add_test(tcase, test_disks);
+		tcase_add_test(tcase, test_mounted);
 		tcase_add_test(tcase, test_many);
 		tcase_add_test(tcase, test_other_process);
 	}
