@@ -461,8 +461,7 @@ int provium_connection_vm_fd(const struct provium_connection *connection)
 
 bool provium_connection_wants_write(const struct provium_connection *connection)
 {
-	/* Where nothing can be sent any more, dispatch has that to tell, and poll(2) may not know.
-	 */
+	/* That nothing can be sent any more is dispatch's to tell, and poll(2) may not know it. */
 	return connection_queued(connection) > 0 || connection->send_errno;
 }
 

@@ -51,7 +51,7 @@ static void start(void)
 {
 	const char *base = getenv("TMPDIR");
 
-	snprintf(top, sizeof(top), "%s/provium-test-XXXXXX", base && *base ? base : "/tmp");
+	snprintf(top, sizeof(top), "%s/provium-choice-XXXXXX", base && *base ? base : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(top));
 	request = (struct kernel_request){ .release = RELEASE, .root = top };
 }
@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(no_kernel)
 {
-	refused("--kernel FILE or in PROVIUM_KERNEL");
+	refused("name one (--kernel FILE, kernel= in provium.toml) or set PROVIUM_KERNEL");
 	ck_assert_ptr_nonnull(strstr(error.message, "/boot/vmlinuz-" RELEASE));
 	request.environment_kernel = in_top("absent");
 	refused("absent: No such file or directory");
