@@ -2,7 +2,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "agent/job.h"
 #include "agent_jobs.h"
@@ -366,6 +369,15 @@ START_TEST(many_ended)
 END_TEST
 
 /* A job that is forgotten in the midst of its output ends for those who look, as it would have. */
+/* Sent to the agent, and not taken out of the socket yet. */
+static int unread_bytes(const struct client *peer)
+{
+	int bytes = -1;
+
+	ck_assert_int_eq(ioctl(peer->fd, SIOCOUTQ, &bytes), 0);
+	return bytes;
+}
+
 START_TEST(forgotten_while_viewed)
 {
 	uint64_t job = job_started(&client, send_job(&client, "seq 1 1000000", NULL, MIB(16)));
@@ -375,6 +387,8 @@ START_TEST(forgotten_while_viewed)
 	job_await_end(&client, job);
 	wait_id = wait_job(&other, job_number(job), ABSENT, true);
 	output_id = read_job(&other, job_number(job), 0, ABSENT, true);
+	/* Both requests have been read, and one at least is being answered. */
+	eventually(unread_bytes(&other) == 0);
 	eventually(client_info(&client).queued_bytes > KIB(256));
 	for (int i = 0; i < JOBS_MAX_ENDED; i++)
 		start_job(&client, "true");
