@@ -29,6 +29,8 @@
 #define CID          42u
 #define GUEST_PORT   1024u
 #define HOST_PORT    99u
+/* The first that the mux gives to a host that connects. */
+#define HIGH_PORT    (1u << 30)
 
 /* Bytes that each end sends at most, and that each end's buffer holds. */
 #define STREAM       2u
@@ -174,7 +176,6 @@ struct model {
 };
 
 static struct mux mux;
-static struct mux fresh_mux;
 static struct connection connection;
 static struct model model;
 
@@ -311,7 +312,7 @@ static const struct connection_ops host_ops = {
 
 static uint32_t host_port(void)
 {
-	return model.guest.host_port_is_high ? 1u << 30 : HOST_PORT;
+	return model.guest.host_port_is_high ? HIGH_PORT : HOST_PORT;
 }
 
 static void guest_packet(uint16_t op, uint32_t flags, uint8_t *byte)
@@ -681,15 +682,13 @@ static void check(void)
 		must(connection.state != CONNECTION_RESETTING);
 }
 
+/* The world before anything; finish() has emptied the mux. */
 static void start(void)
 {
-	mux = fresh_mux;
-	/* Lists that are empty lead to themselves. */
-	list_init(&mux.connections);
-	list_init(&mux.finished);
-	list_init(&mux.ready);
-	for (size_t i = 0; i < ARRAY_SIZE(mux.buckets); i++)
-		list_init(&mux.buckets[i]);
+	mux.refusals_start = 0;
+	mux.refusals_count = 0;
+	mux.refusals_lost = false;
+	mux.next_host_port = HIGH_PORT;
 	memset(&connection, 0, sizeof(connection));
 	memset(&model, 0, sizeof(model));
 }
@@ -885,7 +884,7 @@ START_TEST(every_state)
 	table = calloc(TABLE_SIZE, sizeof(*table));
 	ck_assert_ptr_nonnull(nodes);
 	ck_assert_ptr_nonnull(table);
-	mux_init(&fresh_mux, CID, &host_ops, &mux);
+	mux_init(&mux, CID, &host_ops, &mux);
 	start();
 	remember(0, STEPS);
 	for (uint32_t node = 0; node < n_nodes; node++) {
