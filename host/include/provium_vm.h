@@ -193,6 +193,16 @@ int provium_vm_shutdown(struct provium_vm *vm, enum provium_shutdown_mode mode, 
 			int timeout_ms, struct provium_error *error);
 
 /*
+ * Waits until the guest has ended by itself: it has powered off, or rebooted, panicked, or QEMU has
+ * ended. *end (NULL is allowed) then says how (PROVIUM_VM_GONE). timeout_ms of 0: 10 s, six times
+ * that under TCG. An init that ends a system by killing every process kills the agent too, and a
+ * call that waits for that has failed (PROVIUM_DISCONNECTED) before the guest has unmounted its
+ * disks.
+ */
+int provium_vm_wait(struct provium_vm *vm, int timeout_ms, struct provium_error *end,
+		    struct provium_error *error);
+
+/*
  * Ends QEMU at once. Another thread may do so while calls on the VM's connections wait: these fail
  * at once with PROVIUM_VM_GONE.
  */

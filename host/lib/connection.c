@@ -231,13 +231,8 @@ static void ask_monitor(struct provium_connection *connection)
 		.monitor = &connection->monitor,
 	};
 	struct provium_error reason;
-	enum wait_end end;
-	short revents;
 
-	do {
-		end = wait_fd(-1, 0, &limits, "the VM", &revents, &reason);
-	} while (end == WAIT_READY);
-	if (end == WAIT_GONE)
+	if (wait_limit(&limits, "the VM", &reason) == WAIT_GONE)
 		connection->loss = reason;
 }
 

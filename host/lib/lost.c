@@ -1,10 +1,12 @@
 #include "host/lib/lost.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "host/lib/address.h"
 #include "host/lib/error.h"
+#include "proto/limits.h"
 
 /*
  * The agent notices the end of its server after 1.2 s at the latest, where fds are closed and a
@@ -29,6 +31,29 @@ static void compare(struct provium_connection *connection, const struct provium_
 	error_set(&connection->loss, PROVIUM_DISCONNECTED, 0,
 		  "the agent's server has ended and was started again%s%s",
 		  now->restart_reason[0] ? ": " : "", now->restart_reason);
+}
+
+/*
+ * Nobody listens at the agent's port any more: its supervisor is dead, of which only SIGKILL is the
+ * cause. An init that ends a system by killing every process then unmounts, and powers off: whoever
+ * heard of a lost connection before that would kill the guest in the midst of it. A worker's port
+ * goes with the worker.
+ */
+static void await_end(struct provium_connection *connection, const struct deadline *deadline)
+{
+	struct wait_limits limits = {
+		.deadline = deadline_after(connection->monitor.end_ms),
+		.cancel_fd = connection->cancel_fd,
+		.monitor = &connection->monitor,
+	};
+	struct provium_error reason;
+
+	if (!connection->has_monitor || connection->address.port != PROVIUM_PORT)
+		return;
+	if (deadline->at_ns < limits.deadline.at_ns)
+		limits.deadline = *deadline;
+	if (wait_limit(&limits, "the guest's end", &reason) == WAIT_GONE)
+		connection->loss = reason;
 }
 
 void lost_ask(struct provium_connection *connection, const struct deadline *deadline)
@@ -62,6 +87,8 @@ void lost_ask(struct provium_connection *connection, const struct deadline *dead
 		provium_connection_free(again);
 	} else if (failure.code == PROVIUM_VM_GONE) {
 		connection->loss = failure;
+	} else if (failure.code == PROVIUM_HOST && failure.os_errno == ECONNREFUSED) {
+		await_end(connection, deadline);
 	}
 }
 

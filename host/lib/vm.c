@@ -149,17 +149,38 @@ static void tell_to_quit(struct provium_vm *vm, int timeout_ms)
 	pthread_mutex_unlock(&vm->lock);
 }
 
-/* Whether the guest has powered itself off, as a command in it may have: then QEMU ends. */
-static bool has_powered_off(struct provium_vm *vm)
+/*
+ * Whether the guest has ended itself, as a command in it may have: then QEMU ends, when it has
+ * written back what it holds of the disks. powered_off: in that way, not by a reset or a panic.
+ */
+static bool has_ended_itself(struct provium_vm *vm, bool powered_off)
 {
 	struct deadline deadline = deadline_after(QUIT_MS);
-	bool powered_off;
+	bool ended;
 
 	vm_monitor_check(vm, NULL);
 	pthread_mutex_lock(&vm->lock);
-	powered_off = !vm->guest_panicked && strcmp(vm->shutdown_reason, "guest-shutdown") == 0;
+	ended = powered_off
+			? !vm->guest_panicked && strcmp(vm->shutdown_reason, "guest-shutdown") == 0
+			: vm->shutdown_reason[0] != '\0';
 	pthread_mutex_unlock(&vm->lock);
-	return powered_off && await_end(vm, QUIT_MS, &deadline, NULL) > 0;
+	return ended && await_end(vm, QUIT_MS, &deadline, NULL) > 0;
+}
+
+int provium_vm_wait(struct provium_vm *vm, int timeout_ms, struct provium_error *end,
+		    struct provium_error *error)
+{
+	struct deadline deadline = deadline_after(timeout_ms ? timeout_ms : vm->monitor.end_ms);
+	struct wait_limits limits = vm_limits(vm, &deadline);
+	struct provium_error limit;
+
+	error_clear(error);
+	error_clear(end);
+	if (wait_limit(&limits, "waiting for the guest's end", &limit) != WAIT_GONE)
+		return error_copy(error, &limit);
+	error_copy(end, &limit);
+	has_ended_itself(vm, false);
+	return 0;
 }
 
 /* Ends QEMU, in order if it can be had. */
@@ -208,13 +229,21 @@ static int shut_down(struct provium_vm *vm, enum provium_shutdown_mode mode, boo
 	if (provium_shutdown(vm->connection, mode, sync, deadline_remaining_ms(deadline),
 			     &failure) == 0)
 		return 0;
-	if (has_powered_off(vm))
+	if (has_ended_itself(vm, true))
 		return 1;
 	if (failure.code != PROVIUM_DISCONNECTED)
 		return error_copy(error, &failure);
 	if (dial_and_shut_down(vm, mode, sync, deadline, error) == 0)
 		return 0;
-	return has_powered_off(vm) ? 1 : -1;
+	/* The agent is dead: the guest may be about to end by itself (lost.c). */
+	if (error->code == PROVIUM_HOST && error->os_errno == ECONNREFUSED) {
+		struct deadline own = deadline_after(vm->monitor.end_ms);
+		struct wait_limits limits =
+			vm_limits(vm, deadline->at_ns < own.at_ns ? deadline : &own);
+
+		wait_limit(&limits, "the guest's end", NULL);
+	}
+	return has_ended_itself(vm, true) ? 1 : -1;
 }
 
 int provium_vm_shutdown(struct provium_vm *vm, enum provium_shutdown_mode mode, bool sync,

@@ -36,6 +36,12 @@ enum vm_migration {
 	VM_MIGRATION_FAILED,
 };
 
+/*
+ * What a guest may take that ends by itself, from the death of its processes to that of QEMU,
+ * without TCG's factor.
+ */
+#define VM_OWN_END_MS 10000
+
 struct provium_vm {
 	struct vm_hardware hardware;
 	enum provium_vsock vsock;

@@ -203,6 +203,7 @@ int vm_start_prepare(struct vm_start *start, const uint8_t token[PROVIUM_TOKEN_S
 {
 	struct provium_vm *vm = start->vm;
 
+	vm->monitor.end_ms = VM_OWN_END_MS * accel_factor(vm->hardware.accel);
 	memcpy(vm->token, token, sizeof(vm->token));
 	if (choose_vsock(start) < 0 || find_programs(start) < 0 ||
 	    vm_files_make(&vm->files, start->console, start->socket, start->error) < 0 ||
@@ -310,16 +311,13 @@ static int nap(const struct wait_limits *limits, int timeout_ms, struct provium_
 {
 	struct wait_limits now = *limits;
 	struct provium_error limit;
-	enum wait_end end;
-	short revents;
 
 	if (deadline_passed(&limits->deadline))
 		return -1;
 	now.deadline = deadline_after(timeout_ms);
-	do {
-		end = wait_fd(-1, 0, &now, "waiting for the agent", &revents, &limit);
-	} while (end == WAIT_READY);
-	return end == WAIT_TIMED_OUT ? 0 : error_copy(error, &limit);
+	if (wait_limit(&now, "waiting for the agent", &limit) == WAIT_TIMED_OUT)
+		return 0;
+	return error_copy(error, &limit);
 }
 
 int vm_start_negotiate(struct vm_start *start)

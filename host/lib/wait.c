@@ -47,3 +47,18 @@ enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, co
 		return timed_out(limits, what, error);
 	return WAIT_READY;
 }
+
+enum wait_end wait_limit(const struct wait_limits *limits, const char *what,
+			 struct provium_error *error)
+{
+	struct provium_error limit;
+	enum wait_end end;
+	short revents;
+
+	/* The monitor's news that are not the end. */
+	do
+		end = wait_fd(-1, 0, limits, what, &revents, &limit);
+	while (end == WAIT_READY);
+	error_copy(error, &limit);
+	return end;
+}

@@ -24,6 +24,8 @@ struct connection_monitor {
 	 * check has found the end. NULL: it never is.
 	 */
 	uint64_t (*silent_since)(void *user);
+	/* What an end may take that has begun inside of it, milliseconds (lost.c). */
+	int end_ms;
 	void *user;
 };
 
@@ -54,5 +56,9 @@ enum wait_end {
  */
 enum wait_end wait_fd(int fd, short events, const struct wait_limits *limits, const char *what,
 		      short *revents, struct provium_error *error);
+
+/* Waits for the limits alone; so never WAIT_READY. */
+enum wait_end wait_limit(const struct wait_limits *limits, const char *what,
+			 struct provium_error *error);
 
 #endif

@@ -276,6 +276,93 @@ START_TEST(test_nobody_there)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------- */
+/* A VM that may be ending */
+
+static int monitor_pipe[2];
+static int cancel_pipe[2];
+
+/* A byte that is not 'x' is news, but not the end. */
+static int check(void *user, struct provium_error *why)
+{
+	char byte;
+
+	(void)user;
+	ck_assert_int_eq(read(monitor_pipe[0], &byte, 1), 1);
+	return byte == 'x' ? error_set(why, PROVIUM_VM_GONE, 0, "QEMU has ended") : 0;
+}
+
+/* Its agent is dead after one request. What it tells comes 300 ms apart; 'c' cancels. */
+static pid_t start_ending(int end_ms, const char *tells, uint32_t port)
+{
+	struct connection_monitor monitor = { .check = check, .end_ms = end_ms };
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(monitor_pipe), 0);
+	ck_assert_int_eq(pipe(cancel_pipe), 0);
+	monitor.fd = monitor_pipe[0];
+	start_agent(1, NULL);
+	connection_set_monitor(connection, &monitor);
+	provium_connection_set_cancel_fd(connection, cancel_pipe[0]);
+	connection->address.port = port;
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid > 0)
+		return pid;
+	for (; *tells; tells++) {
+		usleep(300000);
+		if (write(*tells == 'c' ? cancel_pipe[1] : monitor_pipe[1], tells, 1) != 1)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void finish_ending(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	close(monitor_pipe[0]);
+	close(monitor_pipe[1]);
+	close(cancel_pipe[0]);
+	close(cancel_pipe[1]);
+	end_agent();
+}
+
+static const struct {
+	int end_ms;
+	const char *tells;
+	uint32_t port;
+	int timeout_ms;
+	enum provium_code code;
+	unsigned int at_least_ms;
+} endings[] = {
+	{ 60000, "nx", PROVIUM_PORT, PROVIUM_FOREVER, PROVIUM_VM_GONE, 500 },
+	{ 400, "", PROVIUM_PORT, PROVIUM_FOREVER, PROVIUM_DISCONNECTED, 400 },
+	{ 60000, "", PROVIUM_PORT, 500, PROVIUM_DISCONNECTED, 400 },
+	{ 60000, "c", PROVIUM_PORT, PROVIUM_FOREVER, PROVIUM_DISCONNECTED, 200 },
+	/* A worker's. */
+	{ 60000, "", PROVIUM_PORT + 1, PROVIUM_FOREVER, PROVIUM_DISCONNECTED, 0 },
+};
+
+/* Whose agent is dead may be powering itself off: it is given time, but not without end. */
+START_TEST(test_ending)
+{
+	bool gone = endings[_i].code == PROVIUM_VM_GONE;
+	uint64_t start = monotonic_ns();
+	pid_t pid = start_ending(endings[_i].end_ms, endings[_i].tells, endings[_i].port);
+	uint64_t ms;
+
+	ck_assert_int_eq(provium_ping(connection, endings[_i].timeout_ms, &error), -1);
+	ms = (monotonic_ns() - start) / 1000000;
+	check_error(endings[_i].code, gone ? "QEMU has ended" : "the agent closed the connection");
+	ck_assert_uint_ge(ms, endings[_i].at_least_ms);
+	ck_assert_uint_lt(ms, 20000);
+	finish_ending(pid);
+}
+END_TEST
+
 /* Without a request there is nothing to explain, and who has no time does not ask. */
 START_TEST(test_not_asked)
 {
@@ -315,6 +402,7 @@ static TCase *cases(void)
 	tcase_add_test(tcase, test_silence_is_bounded);
 	tcase_add_test(tcase, test_cancelled);
 	tcase_add_test(tcase, test_nobody_there);
+	tcase_add_loop_test(tcase, test_ending, 0, (int)ARRAY_SIZE(endings));
 	tcase_add_loop_test(tcase, test_not_asked, 0, 2);
 	return tcase;
 }

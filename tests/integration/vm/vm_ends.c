@@ -383,6 +383,51 @@ START_TEST(test_program_killed)
 }
 END_TEST
 
+/* All processes die at once, and the guest powers itself off 5 s later. */
+static const char *const agentless = "setsid sh -c 'kill -9 -1; sleep 5; poweroff -f' & sleep 1000";
+
+/* The call that was under way waits for that. */
+START_TEST(test_own_end)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_vm *vm = machine_boot(&options);
+	struct provium_error error;
+
+	wait_gone(provium_vm_connection(vm), agentless, "the guest has shut itself down", &error);
+	ck_assert_int_eq(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, 1000, &error), 0);
+	provium_vm_free(vm);
+}
+END_TEST
+
+/* One that has no time leaves it to provium_vm_wait, or to provium_vm_shutdown. */
+START_TEST(test_own_end_later)
+{
+	const struct provium_exec_options command = { .shell = agentless };
+	struct provium_vm_options options = machine_options();
+	struct provium_vm *vm = machine_boot(&options);
+	struct provium_error error, end;
+	struct provium_exec *exec;
+
+	ck_assert_int_eq(provium_vm_wait(vm, 100, &end, &error), -1);
+	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
+	ck_assert_int_eq(end.code, PROVIUM_OK);
+	ck_assert_int_eq(provium_exec_start(provium_vm_connection(vm), &command, &exec, &error), 0);
+	ck_assert_int_eq(provium_exec_wait(exec, 2000, NULL, &error), -1);
+	ck_assert_msg(error.code == PROVIUM_DISCONNECTED, "%d: %s", error.code, error.message);
+	provium_exec_free(exec);
+	if (_i == 0) {
+		ck_assert_msg(provium_vm_wait(vm, 0, &end, &error) == 0, "%s", error.message);
+		ck_assert_int_eq(end.code, PROVIUM_VM_GONE);
+		ck_assert_ptr_nonnull(strstr(end.message, "the guest has shut itself down"));
+		ck_assert_int_eq(provium_vm_wait(vm, 0, NULL, &error), 0);
+	}
+	ck_assert_msg(provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, 60000, &error) == 0, "%s",
+		      error.message);
+	ck_assert_int_eq(provium_vm_qemu_pid(vm), -1);
+	provium_vm_free(vm);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("vm-ends");
@@ -401,6 +446,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_false_panic);
 	tcase_add_test(tcase, test_cancel);
 	tcase_add_test(tcase, test_program_killed);
+	tcase_add_test(tcase, test_own_end);
+	tcase_add_loop_test(tcase, test_own_end_later, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
