@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "host/cli/report.h"
@@ -19,6 +20,9 @@
 
 /* For the agent to say what the kernel has said. */
 #define CHECK_TIMEOUT_MS    20000
+
+/* For an agent that is there to answer. */
+#define CONNECT_TIMEOUT_MS  3000
 
 const char *const guest_accel_choices[] = {
 	[PROVIUM_ACCEL_AUTO] = "auto",
@@ -121,8 +125,8 @@ static int stop(const struct guest_options *given, struct provium_vm *vm, int st
 	/* Makes the cancel fd quiet again, so that it takes a second signal to cut this short. */
 	if (status < 0 && error->code == PROVIUM_CANCELLED)
 		interrupts_take(interrupts);
-	if ((status >= 0 || error->code != PROVIUM_VM_GONE) &&
-	    provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, SHUTDOWN_TIMEOUT_MS, &stop_error) <
+	/* Also where it has ended by itself: QEMU may still have to write to the disk. */
+	if (provium_vm_shutdown(vm, PROVIUM_POWER_OFF, true, SHUTDOWN_TIMEOUT_MS, &stop_error) <
 		    0 &&
 	    status >= 0) {
 		*error = stop_error;
@@ -130,6 +134,36 @@ static int stop(const struct guest_options *given, struct provium_vm *vm, int st
 	}
 	provium_vm_free(vm);
 	return status;
+}
+
+/*
+ * Whether the guest's init may have ended the agent's server, as many do that end a system: they
+ * send SIGTERM to every process, then SIGKILL, and unmount and power off after that. The supervisor
+ * starts another server after SIGTERM alone; and after what tests do to it.
+ */
+static bool may_be_ending(struct provium_vm *vm)
+{
+	struct provium_connection *again;
+	bool may;
+
+	if (provium_vm_connect(vm, 0, CONNECT_TIMEOUT_MS, &again, NULL) < 0)
+		return true;
+	may = strstr(provium_connection_agent(again)->restart_reason, "SIGTERM") != NULL;
+	provium_connection_free(again);
+	return may;
+}
+
+/* A guest that is ending is let do so: how it ended is the error then. */
+static void await_own_end(struct provium_vm *vm, struct provium_error *error)
+{
+	struct provium_error end, failure;
+
+	if (!may_be_ending(vm))
+		return;
+	if (provium_vm_wait(vm, 0, &end, &failure) == 0)
+		*error = end;
+	else if (failure.code == PROVIUM_CANCELLED)
+		*error = failure;
 }
 
 bool guest_options_given(const struct guest_options *options)
@@ -181,6 +215,8 @@ int guest_run(const struct guest_options *options, uint64_t timeout_ms, bool fai
 				     &broken_pipe, error);
 		if (status == 0)
 			status = exit_status(&result);
+		if (status < 0 && error->code == PROVIUM_DISCONNECTED)
+			await_own_end(vm, error);
 		if (fail_on_splat)
 			status = judge(vm, status, error);
 		status = stop(options, vm, status, &interrupts, error);

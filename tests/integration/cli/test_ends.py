@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,22 @@ ENDED = 0.25
 
 # A kernel that reboots after a panic takes QEMU with it; with panic=0 QEMU and connection stay.
 PANICS = ([], ["--append", "panic=0"])
+
+# Where an init begins, while the modules are still being loaded; and what it does last.
+START = b"""mount -t proc proc /proc; mount -t devtmpfs dev /dev; mkdir /m
+until mount -t ext4 /dev/vda /m 2>/dev/null; do sleep 0.1; done
+"""
+FINISH = b"seq 20000 >/m/late; umount /m\n"
+
+# The shell that is init gets neither signal.
+SCRIPT = """#!/bin/sh
+. /start
+until [ -e /end ]; do sleep 0.1; done
+kill -FIRST -1; sleep 2
+kill -KILL -1; sleep 2
+. /finish
+poweroff -f
+"""
 
 
 class Ends(Case):
@@ -104,6 +121,39 @@ class Ends(Case):
             return time.monotonic()
         self.ends(panic, b"connection", "exec", "-t", "--connect", f"unix:{socket}", "sh")
         self.assertEqual(guest.returncode, 125)
+
+    def own_end(self, command, *options):
+        """The guest mounts its disk, and ends by itself when it has written and unmounted it."""
+        with open(self.path("disk"), "wb") as file:
+            file.truncate(16 << 20)
+        subprocess.run(["mkfs.ext4", "-q", self.path("disk")], check=True)
+        status, _, error = self.provium(
+            "run", "--disk", self.path("disk"), "--module", "ext4", "--module", "virtio_blk",
+            "--console", self.path("console"), "--file", f"/start={self.write('start', START)}",
+            "--file", f"/finish={self.write('finish', FINISH)}", *options,
+            "--", "sh", "-c", f"until [ -d /m/lost+found ]; do sleep 0.1; done; {command}")
+        self.assertEqual(status, 125, error)
+        self.assertIn("the guest has shut itself down", error)
+        with open(self.path("console"), "rb") as file:
+            self.assertIn(b"reboot: Power down", file.read())
+        content = subprocess.run(["debugfs", "-R", "cat /late", self.path("disk")], check=True,
+                                 capture_output=True).stdout
+        self.assertEqual(content.decode().split(), [str(i) for i in range(1, 20001)])
+        head = subprocess.run(["dumpe2fs", "-h", self.path("disk")], check=True,
+                              capture_output=True).stdout
+        self.assertNotIn(b"needs_recovery", head)
+        self.assert_nothing_left()
+
+    @unittest.skipUnless(shutil.which("debugfs"), "no e2fsprogs")
+    def test_init_that_kills_every_process(self):
+        """The agent too, before it is done with the disks: nobody kills the guest meanwhile."""
+        inittab = self.write("inittab", b"::sysinit:sh /start\n::shutdown:sh /finish\n")
+        self.own_end("poweroff; sleep 1000", "--init", "/sbin/init", "--file", f"/etc/inittab={inittab}")
+        for first in ("TERM", "KILL"):
+            with self.subTest(first=first):
+                init = self.write("init", SCRIPT.replace("FIRST", first).encode())
+                os.chmod(init, 0o755)
+                self.own_end("echo >/end; sleep 1000", "--init", "/begin", "--file", f"/begin={init}")
 
 
 if __name__ == "__main__":
