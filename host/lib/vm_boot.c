@@ -131,19 +131,26 @@ static int check_init(struct boot *boot)
 {
 	const struct provium_agent *agent = provium_connection_agent(boot->start.vm->connection);
 	const char *operation = agent->init_error_operation;
+	const char *root = agent->init_error_path;
 
 	if (!agent->init_error_errno)
 		return 0;
-	if (strcmp(operation, "root device") == 0)
+	if (strcmp(operation, "root device") == 0 && !vm_options_root_is_known(root))
+		error_set(
+			boot->error, PROVIUM_BOOT, 0,
+			"the guest cannot find its root '%s' without an initramfs: a kernel knows "
+			"/dev/NAME and PARTUUID=UUID alone",
+			root);
+	else if (strcmp(operation, "root device") == 0)
 		error_set(boot->error, PROVIUM_BOOT, 0,
 			  "the guest has no device for its root '%s': is the disk there, and its "
 			  "driver in the kernel or among the modules to load?",
-			  agent->init_error_path);
+			  root);
 	else if (strcmp(operation, "mount") == 0)
 		error_set(boot->error, PROVIUM_BOOT, agent->init_error_errno,
 			  "the guest cannot mount its root '%s'; its file system must be in the "
 			  "kernel or among the modules to load",
-			  agent->init_error_path);
+			  root);
 	else
 		error_set(boot->error, PROVIUM_BOOT, agent->init_error_errno,
 			  "the guest cannot execute its init '%s'", agent->init_error_path);

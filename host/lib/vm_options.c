@@ -58,6 +58,12 @@ static int check_disk(const struct provium_disk *disk, struct provium_error *err
 	return 0;
 }
 
+bool vm_options_root_is_known(const char *root)
+{
+	return (strncmp(root, "/dev/", 5) == 0 && root[5]) ||
+	       (strncmp(root, "PARTUUID=", 9) == 0 && root[9]);
+}
+
 /* The wrapper's, and the kernel's own: what else names a root is an initramfs's. */
 static int check_root(const struct provium_vm_options *options, struct provium_error *error)
 {
@@ -65,10 +71,12 @@ static int check_root(const struct provium_vm_options *options, struct provium_e
 
 	if (!root)
 		return 0;
-	if ((strncmp(root, "/dev/", 5) != 0 || !root[5]) &&
-	    (strncmp(root, "PARTUUID=", 9) != 0 || !root[9]))
+	if (!vm_options_root_is_known(root))
 		return error_set(error, PROVIUM_INVALID, 0,
-				 "root '%s' is neither /dev/NAME nor PARTUUID=UUID", root);
+				 "root '%s' is neither /dev/NAME nor PARTUUID=UUID, of which alone "
+				 "a kernel knows; an initramfs may know others, by 'root=%s' among "
+				 "the kernel's parameters",
+				 root, root);
 	for (const char *at = root; *at; at++) {
 		if (*at <= ' ' || *at == '"' || *at > '~')
 			return error_set(error, PROVIUM_INVALID, 0,

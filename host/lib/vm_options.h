@@ -26,4 +26,7 @@ int vm_options_check(const struct provium_vm_options *options, struct provium_vm
 int vm_options_check_vsock(enum provium_vsock vsock, const char *socket,
 			   struct provium_error *error);
 
+/* Whether a kernel, and the wrapper as it, finds a root that is named so. */
+bool vm_options_root_is_known(const char *root);
+
 #endif

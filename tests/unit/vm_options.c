@@ -211,6 +211,8 @@ START_TEST(test_bad_root)
 		options.root = roots[i];
 		check_refused(PROVIUM_INVALID, "root '");
 	}
+	options.root = "UUID=1-2";
+	check_refused(PROVIUM_INVALID, "an initramfs may know others, by 'root=UUID=1-2'");
 }
 END_TEST
 

@@ -135,6 +135,7 @@ START_TEST(test_failures)
 	} cases[] = {
 		{ "/dev/vdx", NULL, "no device for its root '/dev/vdx'", 0 },
 		{ "/dev/vda", "rootfstype=xyz", "cannot mount its root '/dev/vda'", ENODEV },
+		{ NULL, "root=LABEL=root", "find its root 'LABEL=root' without an initramfs", 0 },
 	};
 	struct provium_vm_options options = machine_options();
 	struct provium_disk disk = { .path = image };
@@ -165,7 +166,7 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, test_hold);
 	tcase_add_test(tcase, test_parameters);
-	tcase_add_loop_test(tcase, test_failures, 0, 2);
+	tcase_add_loop_test(tcase, test_failures, 0, 3);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
