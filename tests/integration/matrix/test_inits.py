@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 
 import image
 import tap
@@ -32,6 +33,9 @@ POWER_OFF, REBOOT = "reboot: Power down", "reboot: Restarting system"
 KEEP = ["bash", "-c", "exec -a @keep sleep 100000"]
 SPARED_BUSYBOX = ["/keep/busybox", "sh", "-c", 'exec -a @/busybox /keep/busybox "$0" "$@"']
 
+# Lines of what is written last.
+LATE = 20000
+
 # Of Debian's root, and of no initramfs.
 MARK = "/opt/sysvinit-core"
 
@@ -39,6 +43,35 @@ DISK_MODULES = ["--module", "virtio_blk", "--module", "ext4"]
 
 # systemctl tells systemd, and is done; the connection may end before the rest is read.
 SYSTEMD_ENDS = {POWER_OFF: ["systemctl", "poweroff"], REBOOT: ["systemctl", "reboot"]}
+
+
+# What mkinitcpio puts together: an init that runs hooks, and goes to the root that they leave it.
+HOOKS_INIT = b"""#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mkdir -p /proc /sys /dev /run
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs run /run
+for word in $(cat /proc/cmdline); do
+	case $word in
+	root=*) root=${word#root=} ;;
+	rw | ro) mode=$word ;;
+	esac
+done
+for hook in /hooks/*; do
+	. "$hook"
+done
+for place in proc sys dev run; do
+	mount -o move "/$place" "/new_root/$place"
+done
+exec env -i TERM=linux switch_root /new_root /sbin/init "$@"
+"""
+HOOKS = {
+    "1-wait": b"until [ -b \"$root\" ]; do sleep 0.1; done\n",
+    "2-filesystems": b"until grep -q ext4 /proc/filesystems; do sleep 0.1; done\n",
+    "3-mount": b"mount -o \"$mode\" \"$root\" /new_root\n",
+}
 
 
 def busybox():
@@ -133,18 +166,16 @@ class Inits(Case):
         self.assertFalse(info["own_root"], info)
         self.assertEqual(self.output(*self.shell, "cat /proc/1/comm; readlink /proc/1/exe"), init)
 
-    def end(self, command, line, kills=False):
+    def end(self, command, line):
         """
-        The guest ends by what ends it from inside. An init that kills every process before, kills
-        the agent with them: `provium run` then has nobody to ask, and kills what is left.
+        The guest ends by what ends it from inside, and as that ends it, though an init that kills
+        every process before kills the agent with them.
         """
         begin = time.monotonic()
         self.execute(*command)
         self.assertEqual(self.guest.wait(timeout=TIMEOUT), 125)
         seconds = time.monotonic() - begin
-        told = self.told()
-        if not (kills and "connection lost" in told):
-            self.assertIn(line, told)
+        self.assertIn(line, self.told())
         self.assert_nothing_left()
         return seconds
 
@@ -156,11 +187,20 @@ class Inits(Case):
                         self.path("disk")], check=True, timeout=TIMEOUT)
         return ["--disk", self.path("disk")]
 
+    def write_late(self):
+        """What nobody has synced when the end begins."""
+        self.output(*self.shell, f"seq {LATE} >/late")
+
     def check_disk(self):
-        """Nothing of ours has kept it from being written back and left."""
+        """What was written is there; nothing of ours has kept it from being written and left."""
+        path = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+        late = subprocess.run(["debugfs", "-R", "cat /late", self.path("disk")], check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT,
+                              env=path)
+        self.assertEqual(len(late.stdout.split()), LATE)
         head = subprocess.run(["dumpe2fs", "-h", self.path("disk")], check=True, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT,
-                              env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+                              env=path)
         self.assertRegex(head.stdout, r"Filesystem state: +clean\n")
         self.assertNotIn("needs_recovery", head.stdout)
 
@@ -190,9 +230,25 @@ class Inits(Case):
                 state = self.check_systemd()
                 self.check_witness("witness")
                 ready = time.monotonic() - self.begin
+                self.write_late()
                 seconds = self.end(command, line)
                 self.check_disk()
                 print(f"# systemd: agent {self.answered:.1f} s, {state} {ready:.1f} s, "
+                      f"{command[1]} {seconds:.1f} s")
+
+    def test_squashfs(self):
+        """A root that nobody can write to."""
+        self.shell = ["sh", "-c"]
+        for line, command in SYSTEMD_ENDS.items():
+            with self.subTest(command=command):
+                self.boot("--disk", os.path.join(ROOT, "squashfs") + ",ro", "--root", "/dev/vda",
+                          "--module", "squashfs", "--append", "rootfstype=squashfs", keep=KEEP)
+                self.start_witness("witness", "cat")
+                state = self.check_systemd()
+                self.check_witness("witness")
+                self.assertIn("/ squashfs ro,", self.output("cat", "/proc/mounts"))
+                seconds = self.end(command, line)
+                print(f"# systemd on squashfs: agent {self.answered:.1f} s, {state}, "
                       f"{command[1]} {seconds:.1f} s")
 
     def initramfs(self, name, early):
@@ -207,12 +263,29 @@ class Inits(Case):
         for name in ("initramfs-tools", "dracut"):
             for early, (line, command) in enumerate(SYSTEMD_ENDS.items()):
                 with self.subTest(initramfs=name, early=early):
-                    self.in_initramfs(name, early, line, command)
+                    self.in_initramfs(name, self.initramfs(name, early),
+                                      "LABEL=root" if early else self.uuid(), line, command)
 
-    def in_initramfs(self, name, early, line, command):
-        self.boot(*self.disk(), "--initrd", self.initramfs(name, early),
+    def test_hooks(self):
+        """A shell script with hooks that ends in switch_root, as mkinitcpio's."""
+        self.shell = ["sh", "-c"]
+        files = {"bin": None, "hooks": None, "new_root": None, "bin/busybox": busybox(),
+                 "init": HOOKS_INIT,
+                 **{f"hooks/{name}": text for name, text in HOOKS.items()}}
+        for line, command in SYSTEMD_ENDS.items():
+            with self.subTest(command=command):
+                self.in_initramfs("hooks", self.write("initramfs", image.archive(files)),
+                                  "/dev/vda", line, command, *DISK_MODULES)
+
+    def uuid(self):
+        with open(os.path.join(ROOT, "disk"), "rb") as file:
+            file.seek(1024 + 0x68)
+            return f"UUID={uuid.UUID(bytes=file.read(16))}"
+
+    def in_initramfs(self, name, initramfs, root, line, command, *options):
+        self.boot(*self.disk(), "--initrd", initramfs, *options,
                   "--file", "/keep/busybox=/bin/busybox",
-                  "--append", "root=/dev/vda rw provium.hold",
+                  "--append", f"root={root} rw provium.hold",
                   keep=[*SPARED_BUSYBOX, "sleep", "100000"])
         with open(self.socket + ".token", "rb") as file:
             token = file.read()
@@ -234,41 +307,62 @@ class Inits(Case):
                 self.assertIn(status, (128 + 15, 128 + 9))
             else:
                 self.check_witness("killed")
+            self.write_late()
         seconds = self.end(command, line)
         self.check_disk()
-        print(f"# {name}{', microcode in front' if early else ''}: agent {self.answered:.1f} s, "
+        print(f"# {name}, root={root.split('=')[0]}: agent {self.answered:.1f} s, "
               f"root {moved:.1f} s, {state} {ready:.1f} s, {command[1]} {seconds:.1f} s")
 
     # Others on the same disk
 
-    def on_disk(self, name, path, init, ends, kills=False):
+    def on_disk(self, name, path, init, ends, arguments=""):
         self.shell = ["sh", "-c"]
         for line, command in ends.items():
-            with self.subTest(command=command):
-                self.boot(*self.disk(), *DISK_MODULES, "--root", "/dev/vda", "--append", "rw",
-                          "--init", path, keep=KEEP)
+            with self.subTest(init=name, command=command):
+                self.boot(*self.disk(), *DISK_MODULES, "--root", "/dev/vda", "--append",
+                          f"rw -- {arguments}", "--init", path, keep=KEEP)
                 self.start_witness("witness", "cat")
                 self.await_command("test", "-e", "/run/reached")
                 self.check_agent(init)
                 self.check_witness("witness")
                 reached = time.monotonic() - self.begin
-                seconds = self.end(command, line, kills)
+                self.write_late()
+                seconds = self.end(command, line)
+                self.check_disk()
                 print(f"# {name}: agent {self.answered:.1f} s, there {reached:.1f} s, "
                       f"{command[-1]} {seconds:.1f} s")
 
     def test_sysvinit(self):
         path = "/opt/sysvinit-core/sbin/"
         self.on_disk("sysvinit", path + "init", f"init\n{path}init\n",
-                     {POWER_OFF: [path + "telinit", "0"]}, kills=True)
+                     {POWER_OFF: [path + "telinit", "0"],
+                      REBOOT: [path + "telinit", "6"]})
 
     def test_s6(self):
         self.on_disk("s6", "/etc/s6/init", "s6-svscan\n/usr/bin/s6-svscan\n",
                      {POWER_OFF: ["s6-svscanctl", "-t", "/run/service"],
                       REBOOT: ["kill", "-INT", "1"]})
 
+    def test_runit(self):
+        path = "/usr/lib/runit/runit-init"
+        self.on_disk("runit", path, "runit\n/usr/sbin/runit\n",
+                     {POWER_OFF: [path, "0"], REBOOT: [path, "6"]})
+
+    def test_finit(self):
+        self.on_disk("finit", "/sbin/finit", "finit\n/usr/sbin/finit\n",
+                     {POWER_OFF: ["/lib/finit/initctl", "poweroff"],
+                      REBOOT: ["/lib/finit/initctl", "reboot"]})
+
+    def test_one_program(self):
+        """Inits of containers: what they start ends the guest, and nobody else."""
+        ends = {line: ["sh", "-c", f"mount -o remount,ro / && exec busybox {command} -f"]
+                for line, command in ((POWER_OFF, "poweroff"), (REBOOT, "reboot"))}
+        for name in ("tini", "dumb-init", "catatonit"):
+            self.on_disk(name, f"/usr/bin/{name}", f"{name}\n/usr/bin/{name}\n", ends, "/etc/main")
+
     # In an initramfs
 
-    def in_image(self, name, files, init, ends, kills=False):
+    def in_image(self, name, files, init, ends):
         self.shell = ["/bin/busybox", "sh", "-c"]
         initrd = self.write("initrd", image.archive(
             {"bin": None, "dev": None, "proc": None, "bin/busybox": busybox(), **files}))
@@ -279,7 +373,7 @@ class Inits(Case):
                 self.await_command("/bin/busybox", "test", "-e", "/proc/1")
                 self.check_agent(init)
                 self.check_witness("witness")
-                seconds = self.end(["/bin/busybox", *command], line, kills)
+                seconds = self.end(["/bin/busybox", *command], line)
                 print(f"# {name}: agent {self.answered:.1f} s, {command[0]} {seconds:.1f} s")
 
     def test_busybox(self):
@@ -287,8 +381,7 @@ class Inits(Case):
                    b"::respawn:/bin/busybox sleep 100000\n")
         self.in_image("busybox", {"etc": None, "etc/inittab": inittab, "sbin": None,
                                   "sbin/init": "/bin/busybox", "init": "/sbin/init"},
-                      "init\n/bin/busybox\n", {POWER_OFF: ["poweroff"], REBOOT: ["reboot"]},
-                      kills=True)
+                      "init\n/bin/busybox\n", {POWER_OFF: ["poweroff"], REBOOT: ["reboot"]})
 
     def test_script(self):
         script = (b"#!/bin/busybox sh\nbusybox=/bin/busybox\n$busybox mount -t proc proc /proc\n"
