@@ -113,8 +113,11 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 		return;
 	}
 	if (strcmp(vm->shutdown_reason, "guest-reset") == 0) {
-		snprintf(text, size, "the guest has rebooted, which ends it%s",
-			 is_silent(vm) ? " (it may lack memory: it has printed nothing)" : "");
+		snprintf(text, size, "%s",
+			 is_silent(vm)
+				 ? "the guest has reset before its kernel printed anything: does "
+				   "it need more memory (--memory)?"
+				 : "the guest has rebooted, which ends it");
 		return;
 	}
 	if (strcmp(vm->shutdown_reason, "guest-shutdown") == 0) {

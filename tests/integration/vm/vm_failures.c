@@ -225,7 +225,8 @@ START_TEST(test_memory)
 	struct provium_vm_options options = machine_options();
 
 	options.memory = 64 << 20;
-	machine_refuse(&options, PROVIUM_BOOT, "it may lack memory");
+	machine_refuse(&options, PROVIUM_BOOT,
+		       "before its kernel printed anything: does it need more memory");
 }
 END_TEST
 
