@@ -69,6 +69,17 @@ enum provium_vsock {
 	PROVIUM_VSOCK_USER,
 };
 
+enum provium_machine {
+	/* PCI Express. No other's guests can be saved. */
+	PROVIUM_MACHINE_Q35,
+	/* PCI, of 1996. */
+	PROVIUM_MACHINE_PC,
+	/*
+	 * No PCI, and no firmware to speak of: the kernel needs CONFIG_VIRTIO_MMIO and ACPI.
+	 */
+	PROVIUM_MACHINE_MICROVM,
+};
+
 struct provium_disk {
 	const char *path;
 	bool readonly;
@@ -109,6 +120,7 @@ struct provium_vm_options {
 	 */
 	const char *append;
 	enum provium_accel accel;
+	enum provium_machine machine;
 	enum provium_vsock vsock;
 	/*
 	 * Where provium-vsock makes its hybrid socket, so that other processes can connect

@@ -20,6 +20,19 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
+/* By enum provium_machine. */
+static const struct machine {
+	const char *name;
+	/* How the names of its virtio devices end. */
+	const char *virtio;
+	/* What a device that can be unplugged is plugged into; "" where none can. */
+	const char *port;
+} machines[] = {
+	[PROVIUM_MACHINE_Q35] = { "q35", "pci", ",bus=" QEMU_VSOCK_PORT },
+	[PROVIUM_MACHINE_PC] = { "pc", "pci", "" },
+	[PROVIUM_MACHINE_MICROVM] = { "microvm", "device", "" },
+};
+
 struct vector {
 	char **args;
 	size_t n;
@@ -102,7 +115,7 @@ static void append_machine(struct vector *vector, const struct qemu_options *opt
 	append(vector, "-action");
 	append(vector, "panic=none");
 	append(vector, "-machine");
-	append(vector, "q35,memory-backend=memory0");
+	append_format(vector, "%s,memory-backend=memory0", machines[options->machine].name);
 	if (options->accel == PROVIUM_ACCEL_KVM) {
 		append(vector, "-accel");
 		append(vector, "kvm");
@@ -142,28 +155,33 @@ static void append_sockets(struct vector *vector, const struct qemu_options *opt
 	append(vector, "chardev=qmp,mode=control");
 }
 
-/* Behind a root port of its own: a q35 slot is hotplugged only there. */
+/* Behind a root port of its own where the machine has such: a q35 slot is hotplugged only there. */
 static void append_vsock(struct vector *vector, const struct qemu_options *options)
 {
-	append(vector, "-device");
-	append(vector, "pcie-root-port,id=" QEMU_VSOCK_PORT ",chassis=1,slot=1");
+	const struct machine *machine = &machines[options->machine];
+
+	if (machine->port[0]) {
+		append(vector, "-device");
+		append(vector, "pcie-root-port,id=" QEMU_VSOCK_PORT ",chassis=1,slot=1");
+	}
 	if (options->vsock == PROVIUM_VSOCK_USER) {
 		append(vector, "-chardev");
 		append_format(vector, "socket,id=" QEMU_VSOCK_CHARDEV ",fd=%d", options->vsock_fd);
 	}
 	if (options->incoming)
 		return;
-	if (options->vsock == PROVIUM_VSOCK_USER) {
-		append(vector, "-device");
-		append(vector, "vhost-user-vsock-pci,id=" QEMU_VSOCK_DEVICE
-			       ",chardev=" QEMU_VSOCK_CHARDEV ",bus=" QEMU_VSOCK_PORT);
-	} else {
-		append(vector, "-device");
+	append(vector, "-device");
+	if (options->vsock == PROVIUM_VSOCK_USER)
 		append_format(vector,
-			      "vhost-vsock-pci,id=" QEMU_VSOCK_DEVICE
-			      ",vhostfd=%d,guest-cid=%" PRIu32 ",bus=" QEMU_VSOCK_PORT,
-			      options->vsock_fd, options->guest_cid);
-	}
+			      "vhost-user-vsock-%s,id=" QEMU_VSOCK_DEVICE
+			      ",chardev=" QEMU_VSOCK_CHARDEV "%s",
+			      machine->virtio, machine->port);
+	else
+		append_format(vector,
+			      "vhost-vsock-%s,id=" QEMU_VSOCK_DEVICE
+			      ",vhostfd=%d,guest-cid=%" PRIu32 "%s",
+			      machine->virtio, options->vsock_fd, options->guest_cid,
+			      machine->port);
 }
 
 /* For the end of a disk's; "" where there is none. NULL: no memory. */
@@ -201,7 +219,8 @@ static void append_disk(struct vector *vector, const struct qemu_options *option
 		      disk->format ? disk->format : "raw", number, readonly, path, backing);
 	append(vector, "-device");
 	/* /dev/disk/by-id/virtio-diskN in the guest, however the kernel names it. */
-	append_format(vector, "virtio-blk-pci,drive=disk%zu,serial=disk%zu", number, number);
+	append_format(vector, "virtio-blk-%s,drive=disk%zu,serial=disk%zu",
+		      machines[options->machine].virtio, number, number);
 }
 
 char **qemu_args(const struct qemu_options *options)
@@ -227,7 +246,7 @@ char **qemu_args(const struct qemu_options *options)
 	append_vsock(&vector, options);
 	/* Without it a guest under TCG waits for entropy that never comes (getrandom(2)). */
 	append(&vector, "-device");
-	append(&vector, "virtio-rng-pci");
+	append_format(&vector, "virtio-rng-%s", machines[options->machine].virtio);
 	for (size_t i = 0; i < options->n_disks; i++)
 		append_disk(&vector, options, i);
 

@@ -25,6 +25,7 @@ struct qemu_options {
 	const char *program;
 	/* KVM or TCG; AUTO has been decided by then. */
 	enum provium_accel accel;
+	enum provium_machine machine;
 	/* Bytes; a multiple of 1 MiB. */
 	uint64_t memory;
 	/* A file of that size, which QEMU inherits. */

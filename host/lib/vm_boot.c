@@ -11,6 +11,7 @@
 #include "host/lib/accel.h"
 #include "host/lib/error.h"
 #include "host/lib/token.h"
+#include "host/lib/tsc.h"
 #include "host/lib/vm_command_line.h"
 #include "host/lib/vm_options.h"
 #include "host/lib/vm_start.h"
@@ -26,6 +27,21 @@ struct boot {
 	struct provium_error *error;
 };
 
+/*
+ * It has no keyboard controller by which a kernel resets others, only its processor, and no clock
+ * by which the TSC could be measured.
+ */
+static const char *describe_microvm(char *text, size_t size)
+{
+	unsigned int khz = tsc_khz();
+
+	if (khz)
+		snprintf(text, size, "reboot=t tsc_early_khz=%u", khz);
+	else
+		snprintf(text, size, "reboot=t");
+	return text;
+}
+
 /* All that can be judged before anything is started. */
 static int check_options(struct boot *boot, const struct provium_vm_options *options)
 {
@@ -36,10 +52,13 @@ static int check_options(struct boot *boot, const struct provium_vm_options *opt
 		.append = options->append,
 	};
 	struct vm_kernel kernel;
+	char machine[64];
 
 	if (vm_options_check(options, &boot->options, &kernel, boot->error) < 0)
 		return -1;
 	parts.limit = kernel.command_line_limit;
+	if (options->machine == PROVIUM_MACHINE_MICROVM)
+		parts.machine = describe_microvm(machine, sizeof(machine));
 	boot->command_line = vm_command_line(&parts, boot->error);
 	return boot->command_line ? 0 : -1;
 }
@@ -60,7 +79,7 @@ static enum provium_accel choose_accel(struct boot *boot)
 	return PROVIUM_ACCEL_TCG;
 }
 
-/* The user's modules, and what the disks need. */
+/* The user's modules, and what the disks and the machine need. */
 static const char **list_modules(const struct provium_vm_options *options)
 {
 	const char **modules;
@@ -68,13 +87,15 @@ static const char **list_modules(const struct provium_vm_options *options)
 
 	while (options->modules && options->modules[n])
 		n++;
-	modules = calloc(n + 2, sizeof(*modules));
+	modules = calloc(n + 3, sizeof(*modules));
 	if (!modules)
 		return NULL;
 	if (n > 0)
 		memcpy(modules, options->modules, n * sizeof(*modules));
 	if (options->n_disks > 0)
-		modules[n] = "virtio_blk";
+		modules[n++] = "virtio_blk";
+	if (options->machine == PROVIUM_MACHINE_MICROVM)
+		modules[n++] = "virtio_mmio";
 	return modules;
 }
 
@@ -111,6 +132,7 @@ static int start_qemu(struct boot *boot)
 	char initrd[64];
 	struct qemu_options qemu = {
 		.accel = hardware->accel,
+		.machine = hardware->machine,
 		.memory = hardware->memory,
 		.memory_fd = hardware->memory_fd,
 		.cpus = hardware->cpus,
@@ -165,6 +187,7 @@ static int run(struct boot *boot)
 	int result;
 
 	hardware->accel = choose_accel(boot);
+	hardware->machine = boot->options.machine;
 	hardware->memory = boot->options.memory;
 	hardware->cpus = boot->options.cpus;
 	if (token_make(token, boot->error) < 0)

@@ -116,7 +116,8 @@ char *vm_command_line(const struct vm_command_line *parts, struct provium_error 
 
 	init = init_parameter(parts->init);
 	if (!init ||
-	    asprintf(&line, "console=ttyS0 panic=-1 %.*s%srdinit=/provium-wrapper%s%s%s%s%s%s",
+	    asprintf(&line, "console=ttyS0 panic=-1 %s%s%.*s%srdinit=/provium-wrapper%s%s%s%s%s%s",
+		     parts->machine ? parts->machine : "", parts->machine ? " " : "",
 		     (int)kernel_length, append, kernel_length ? " " : "", init,
 		     parts->root ? " provium.root=" : "", parts->root ? parts->root : "",
 		     parts->hold ? " provium.hold" : "", append[kernel_length] ? " " : "",

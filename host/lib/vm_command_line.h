@@ -14,6 +14,8 @@ struct vm_command_line {
 	bool hold;
 	/* What the wrapper mounts for it, without blanks and quotes. NULL: nothing. */
 	const char *root;
+	/* What the kernel has to be told of the machine. NULL: nothing. */
+	const char *machine;
 	/* The user's parameters. NULL: none. */
 	const char *append;
 	/* The longest line that the kernel takes, bytes, without a NUL. */

@@ -33,6 +33,7 @@ struct vm_disk {
 struct vm_hardware {
 	/* KVM or TCG. */
 	enum provium_accel accel;
+	enum provium_machine machine;
 	/* Bytes, and a file without a name of that size, which QEMU and provium-vsock share. */
 	uint64_t memory;
 	int memory_fd;

@@ -115,6 +115,8 @@ static int check_choices(const struct provium_vm_options *options, struct proviu
 	if ((unsigned int)options->accel > PROVIUM_ACCEL_TCG)
 		return error_set(error, PROVIUM_INVALID, 0, "unknown accelerator %d",
 				 options->accel);
+	if ((unsigned int)options->machine > PROVIUM_MACHINE_MICROVM)
+		return error_set(error, PROVIUM_INVALID, 0, "unknown machine %d", options->machine);
 	if (vm_options_check_vsock(options->vsock, options->socket, error) < 0)
 		return -1;
 	if (options->n_disks > VM_MAX_DISKS)

@@ -47,6 +47,10 @@ static int check(struct provium_vm *vm, struct provium_error *error)
 	if (vm->connection->in_turn)
 		return error_set(error, PROVIUM_INVALID, 0,
 				 "a callback cannot save the VM that it is called for");
+	if (vm->hardware.machine != PROVIUM_MACHINE_Q35)
+		return error_set(error, PROVIUM_INVALID, 0,
+				 "only a guest on q35 can be saved: its vsock device alone can be "
+				 "unplugged");
 	if (request_any(vm->connection))
 		return error_set(error, PROVIUM_BUSY, 0,
 				 "the VM's connection has requests in flight, which a save would "

@@ -44,6 +44,7 @@
 ---@field init? string
 ---@field hold? boolean
 ---@field accel? "auto" | "kvm" | "tcg"
+---@field machine? "q35" | "pc" | "microvm"
 ---@field vsock? "auto" | "kernel" | "user"
 ---@field timeout? number
 ---@field console? string

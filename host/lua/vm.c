@@ -67,6 +67,7 @@ static const struct provium_disk *get_disks(lua_State *L, int table, size_t *cou
 static int vm_boot(lua_State *L)
 {
 	static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
+	static const char *const machines[] = { "q35", "pc", "microvm", NULL };
 	static const char *const vsocks[] = { "auto", "kernel", "user", NULL };
 	struct kernel_choice kernel = { 0 };
 	struct provium_vm_options options = { 0 };
@@ -91,6 +92,7 @@ static int vm_boot(lua_State *L)
 	options.cpus = (unsigned int)value_unsigned(L, 1, "cpus", 0, INT32_MAX);
 	options.boot_timeout_ms = value_timeout(L, 1, "timeout", 0);
 	options.accel = (enum provium_accel)choice(L, 1, "accel", accels);
+	options.machine = (enum provium_machine)choice(L, 1, "machine", machines);
 	options.vsock = (enum provium_vsock)choice(L, 1, "vsock", vsocks);
 	options.modules = value_strings(L, 1, "modules");
 	options.files = get_files(L, 1, &options.n_files);

@@ -29,7 +29,8 @@ local module = { VM = VM, all = all }
 
 local default_memory = 512 << 20
 local boot_fields = errors.names([[
-	memory cpus files disks append modules init hold accel vsock timeout console socket
+	memory cpus files disks append modules init hold accel machine vsock timeout console
+	socket
 ]])
 
 local units = { [""] = 1, K = 1 << 10, M = 1 << 20, G = 1 << 30 }
@@ -119,6 +120,7 @@ local function boot_options(self, options)
 		disks = disk_list(settings, options.disks),
 		hold = options.hold,
 		accel = options.accel or (harness and harness.accel) or nil,
+		machine = options.machine,
 		vsock = options.vsock,
 		timeout = options.timeout,
 		socket = options.socket,

@@ -43,7 +43,7 @@ offers '--kernel,--kill-scope' run --k
 offers 'chmod,chown' file ch
 offers '--mode' file mkdir --m
 offers 'readlink,rm' help file r
-offers '--memory,--merge-stderr,--module,--modules' run --m
+offers '--machine,--memory,--merge-stderr,--module,--modules' run --m
 offers '--help' version --
 offers 'auto,kvm,tcg' run --accel ''
 offers 'kvm' run --accel k
@@ -60,7 +60,7 @@ offers 'kernel.img,kernels' exec --connect unix : k
 offers 'kernel.img,kernels' shim -o k
 offers 'kernel.img,kernels' shim --token k
 offers 'kernel.img,kernels' exec --token k
-offers '--memory,--merge-stderr,--module,--modules' run --accel kvm --file /guest = host --m
+offers '--machine,--memory,--merge-stderr,--module,--modules' run --accel kvm --file /guest = host --m
 
 # What is the guest's.
 offers '' run ls k

@@ -53,6 +53,24 @@ START_TEST(test_init)
 }
 END_TEST
 
+/* Of the user's that say the same the last one counts. */
+START_TEST(test_machine)
+{
+	const struct vm_command_line parts = {
+		.machine = "reboot=t x=1",
+		.append = "reboot=k",
+		.limit = LIMIT,
+	};
+	struct provium_error error;
+	char *line = vm_command_line(&parts, &error);
+
+	ck_assert_ptr_nonnull(line);
+	ck_assert_str_eq(line, "console=ttyS0 panic=-1 reboot=t x=1 reboot=k "
+			       "rdinit=/provium-wrapper");
+	free(line);
+}
+END_TEST
+
 START_TEST(test_bad_init)
 {
 	check_refused("sbin/init", NULL, "not an absolute path");
@@ -155,6 +173,7 @@ int main(void)
 
 	tcase_add_test(tcase, test_defaults);
 	tcase_add_test(tcase, test_init);
+	tcase_add_test(tcase, test_machine);
 	tcase_add_test(tcase, test_bad_init);
 	tcase_add_test(tcase, test_append);
 	tcase_add_test(tcase, test_root_and_hold);

@@ -116,6 +116,9 @@ START_TEST(test_choices)
 	options.accel = 3;
 	check_refused(PROVIUM_INVALID, "accelerator 3");
 	options.accel = PROVIUM_ACCEL_KVM;
+	options.machine = 3;
+	check_refused(PROVIUM_INVALID, "machine 3");
+	options.machine = PROVIUM_MACHINE_MICROVM;
 	options.vsock = 3;
 	check_refused(PROVIUM_INVALID, "vsock 3");
 	options.vsock = PROVIUM_VSOCK_KERNEL;

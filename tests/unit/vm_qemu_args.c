@@ -182,6 +182,38 @@ START_TEST(test_vsock_kernel)
 }
 END_TEST
 
+/* Devices on the bus that the machine has. */
+START_TEST(test_machines)
+{
+	const struct provium_disk disk = { .path = "disk" };
+	struct qemu_options options = options_of();
+
+	options.disks = &disk;
+	options.n_disks = 1;
+	options.machine = PROVIUM_MACHINE_PC;
+	make(&options);
+	ck_assert(has("-machine", "pc,memory-backend=memory0"));
+	ck_assert(has("-device", "vhost-user-vsock-pci,id=vsock0,chardev=vsock"));
+	ck_assert(has("-device", "virtio-rng-pci"));
+	ck_assert(has("-device", "virtio-blk-pci,drive=disk0,serial=disk0"));
+	ck_assert(!mentions("port0"));
+
+	options.machine = PROVIUM_MACHINE_MICROVM;
+	make(&options);
+	ck_assert(has("-machine", "microvm,memory-backend=memory0"));
+	ck_assert(has("-device", "vhost-user-vsock-device,id=vsock0,chardev=vsock"));
+	ck_assert(has("-device", "virtio-rng-device"));
+	ck_assert(has("-device", "virtio-blk-device,drive=disk0,serial=disk0"));
+	ck_assert(!mentions("pci"));
+
+	options.vsock = PROVIUM_VSOCK_KERNEL;
+	options.guest_cid = 77;
+	make(&options);
+	ck_assert(has("-machine", "microvm,memory-backend=memory0"));
+	ck_assert(has("-device", "vhost-vsock-device,id=vsock0,vhostfd=7,guest-cid=77"));
+}
+END_TEST
+
 START_TEST(test_disks)
 {
 	const struct provium_disk disks[] = {
@@ -291,6 +323,7 @@ int main(void)
 	tcase_add_test(tcase, test_size);
 	tcase_add_test(tcase, test_vsock_user);
 	tcase_add_test(tcase, test_vsock_kernel);
+	tcase_add_test(tcase, test_machines);
 	tcase_add_test(tcase, test_disks);
 	tcase_add_test(tcase, test_incoming);
 	tcase_add_test(tcase, test_long);

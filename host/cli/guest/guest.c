@@ -30,6 +30,12 @@ const char *const guest_accel_choices[] = {
 	[PROVIUM_ACCEL_TCG] = "tcg",
 	NULL,
 };
+const char *const guest_machine_choices[] = {
+	[PROVIUM_MACHINE_Q35] = "q35",
+	[PROVIUM_MACHINE_PC] = "pc",
+	[PROVIUM_MACHINE_MICROVM] = "microvm",
+	NULL,
+};
 const char *const guest_vsock_choices[] = {
 	[PROVIUM_VSOCK_AUTO] = "auto",
 	[PROVIUM_VSOCK_KERNEL] = "kernel",
@@ -72,6 +78,7 @@ static int boot_kernel(const struct guest_options *given, const struct kernel_ch
 		.memory = given->memory,
 		.cpus = given->cpus,
 		.accel = (enum provium_accel)given->accel,
+		.machine = (enum provium_machine)given->machine,
 		.vsock = (enum provium_vsock)given->vsock,
 		.socket = given->socket,
 		.disks = given->disks.items,
@@ -170,8 +177,9 @@ bool guest_options_given(const struct guest_options *options)
 {
 	return options->kernel || options->modules_dir || options->modules.count ||
 	       options->initrd || options->init || options->root || options->memory ||
-	       options->cpus || options->append.count || options->accel || options->vsock ||
-	       options->socket || options->files.count || options->disks.count || options->console;
+	       options->cpus || options->append.count || options->accel || options->machine ||
+	       options->vsock || options->socket || options->files.count || options->disks.count ||
+	       options->console;
 }
 
 /* The kernel's faults outweigh what else a session has come to. */

@@ -20,6 +20,7 @@ struct guest_options {
 	unsigned int cpus;
 	struct string_list append;
 	unsigned int accel;
+	unsigned int machine;
 	unsigned int vsock;
 	const char *socket;
 	struct file_list files;
@@ -29,6 +30,7 @@ struct guest_options {
 
 /* parse_choice stores the index. */
 extern const char *const guest_accel_choices[];
+extern const char *const guest_machine_choices[];
 extern const char *const guest_vsock_choices[];
 
 /* The rows of their tables; field: a struct guest_options in the command's options struct. */
@@ -97,6 +99,13 @@ extern const char *const guest_vsock_choices[];
 	  .choices = guest_accel_choices,                                                               \
 	  .parse = parse_choice,                                                                  \
 	  .offset = offsetof(type, field.accel) },                                                \
+	{ .name = "machine",                                                                      \
+	  .value = "q35|pc|microvm",                                                              \
+	  .help = "The kind of machine (default: q35); microvm has no PCI.",                      \
+	  .completion = COMPLETE_CHOICE,                                                          \
+	  .choices = guest_machine_choices,                                                             \
+	  .parse = parse_choice,                                                                  \
+	  .offset = offsetof(type, field.machine) },                                              \
 	{ .name = "vsock",                                                                        \
 	  .value = "auto|kernel|user",                                                            \
 	  .help = "The guest's vsock device; auto (the default) takes the kernel's vhost-vsock "  \

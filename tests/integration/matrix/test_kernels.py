@@ -27,7 +27,18 @@ VARIANTS = {
     "1 processor": (["--cpus", "1"], "nproc", "1"),
     "8 processors": (["--cpus", "8"], "nproc", "8"),
     "96 MiB": (["--memory", "96M"], "uname -s", "Linux"),
+    "pc": (["--machine", "pc"], "cat /sys/class/dmi/id/product_name",
+           "Standard PC (i440FX + PIIX, 1996)"),
+    "microvm": (["--machine", "microvm"], "ls /sys/bus/platform/drivers/virtio-mmio | grep -c LNRO",
+                "2"),
     "4 GiB": (["--memory", "4G"], "uname -s", "Linux"),
+}
+
+# How a guest ends itself, and what is said of it.
+ENDS = {
+    "poweroff -f": "the guest has shut itself down",
+    "reboot -f": "the guest has rebooted",
+    "echo c >/proc/sysrq-trigger": "the guest's kernel panicked: sysrq triggered crash",
 }
 
 
@@ -47,6 +58,23 @@ class Kernels(Case):
                         f"cat /given; {look}; exit 7")
                     self.assertEqual((status, output.decode()), (7, f"given\n{seen}\n"), error)
                     self.assert_nothing_left()
+
+    def test_machines(self):
+        """Disks in their order, and each end as what it is."""
+        disks = [f"--disk={self.write(name, name.encode().ljust(4096))},ro" for name in ("a", "b")]
+        for kernel in KERNELS:
+            for machine in ("q35", "pc", "microvm"):
+                with self.subTest(kernel=os.path.basename(kernel), machine=machine):
+                    self.kernel = kernel
+                    options = ["run", "--machine", machine, *disks, "--", "sh", "-c"]
+                    status, output, error = self.provium(
+                        *options, "head -c 1 /dev/vda; head -c 1 /dev/vdb")
+                    self.assertEqual((status, output.decode()), (0, "ab"), error)
+                    for command, told in ENDS.items():
+                        status, _, error = self.provium(*options, f"{command}; sleep 1000")
+                        self.assertEqual(status, 125, error)
+                        self.assertIn(told, error)
+                        self.assert_nothing_left()
 
 
 if __name__ == "__main__":
