@@ -254,38 +254,32 @@ local function processes(vm, before)
 	return found
 end
 
-local function mounts(vm)
+-- What a pattern finds in each line of a file.
+local function found_in(vm, path, pattern)
 	local found = {}
 
-	for _, line in ipairs(lines_of(vm, "/proc/self/mountinfo")) do
-		local id, where = line:match("^(%d+) %d+ %S+ %S+ (%S+)")
+	for _, line in ipairs(lines_of(vm, path)) do
+		local parts = { line:match(pattern) }
 
-		found[id .. " " .. where] = true
-	end
-	return found
-end
-
-local function modules(vm)
-	local found = {}
-
-	for _, line in ipairs(lines_of(vm, "/proc/modules")) do
-		found[line:match("^%S+")] = true
-	end
-	return found
-end
-
-local function keys(vm)
-	local found = {}
-
-	for _, line in ipairs(lines_of(vm, "/proc/keys")) do
-		-- id and, at the end, type and description
-		local id, rest = line:match("^(%x+)%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+(.*)$")
-
-		if id then
-			found[id .. " " .. rest] = true
+		if parts[1] then
+			found[table.concat(parts, " ")] = true
 		end
 	end
 	return found
+end
+
+local function mounts(vm)
+	-- id and mount point
+	return found_in(vm, "/proc/self/mountinfo", "^(%d+) %d+ %S+ %S+ (%S+)")
+end
+
+local function modules(vm)
+	return found_in(vm, "/proc/modules", "^%S+")
+end
+
+local function keys(vm)
+	-- id and, at the end, type and description
+	return found_in(vm, "/proc/keys", "^(%x+)%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+%S+%s+(.*)$")
 end
 
 -- Objects of each cache, when what may be dropped was dropped.

@@ -18,6 +18,17 @@ function errors.failf(format, ...)
 	errors.fail(string.format(format, ...))
 end
 
+-- The keys of a table, as a list for a person to read.
+function errors.listed(set)
+	local names = {}
+
+	for name in pairs(set) do
+		names[#names + 1] = tostring(name)
+	end
+	table.sort(names)
+	return #names > 0 and table.concat(names, ", ") or "none"
+end
+
 -- Every field of a table must be one of these names: a misspelt option is not left out silently.
 function errors.check_fields(what, options, names)
 	if type(options) ~= "table" then
@@ -25,14 +36,8 @@ function errors.check_fields(what, options, names)
 	end
 	for name in pairs(options) do
 		if not names[name] then
-			local known = {}
-
-			for one in pairs(names) do
-				known[#known + 1] = one
-			end
-			table.sort(known)
 			errors.failf("%s: there is no '%s'; there are %s", what, tostring(name),
-				table.concat(known, ", "))
+				errors.listed(names))
 		end
 	end
 	return options

@@ -80,14 +80,8 @@ function profile.get(name)
 	local found, path = profile.all()
 
 	if not found[name] then
-		local names = {}
-
-		for one in pairs(found) do
-			names[#names + 1] = one
-		end
-		table.sort(names)
 		errors.failf("%s has no [profile.%s]; it has %s", path, tostring(name),
-			#names > 0 and table.concat(names, ", ") or "none")
+			errors.listed(found))
 	end
 	return found[name]
 end

@@ -274,21 +274,21 @@ function VM:kill()
 	end
 end
 
-function module.shutdown_all()
+local function each_running(fn)
 	for _, vm in ipairs(all) do
 		if vm.handle and not vm.ended then
-			vm:shutdown()
+			fn(vm)
 		end
 	end
 end
 
+function module.shutdown_all()
+	each_running(VM.shutdown)
+end
+
 -- Whatever still runs, at the end of a file.
 function module.kill_all()
-	for _, vm in ipairs(all) do
-		if vm.handle and not vm.ended then
-			vm:kill()
-		end
-	end
+	each_running(VM.kill)
 end
 
 local spawn_fields = errors.names("thread uid gid groups user")

@@ -9,9 +9,9 @@ test_command.py INJECT AGENT PROVIUM STRIDE
 import collections
 import os
 import re
+import shutil
 import subprocess
 import sys
-import unittest
 
 import tap
 from agent_case import AgentCase
@@ -60,29 +60,26 @@ class Command(AgentCase):
         self.check("exec", lambda: ["exec", "--connect", self.address(), "--",
                                     "/bin/sh", "-c", "cat; echo err >&2; exit 3"], b"input\n")
 
-    def test_push(self):
-        def prepare():
-            for name in ("source", "target"):
-                subprocess.run(["rm", "-rf", self.file(name)], check=True)
-            os.makedirs(self.file("source/directory"))
-            with open(self.file("source/directory/file"), "wb") as file:
-                file.write(b"x" * 100000)
-            return ["push", "--connect", self.address(), self.file("source"),
-                    self.file("target")]
+    def prepare_copy(self):
+        """A tree that is there, and one that is not."""
+        for name in ("source", "target"):
+            shutil.rmtree(self.file(name), ignore_errors=True)
+        os.makedirs(self.file("source/directory"))
+        with open(self.file("source/directory/file"), "wb") as file:
+            file.write(b"x" * 100000)
 
-        self.check("push", prepare)
+    def check_copy(self, command):
+        def make_arguments():
+            self.prepare_copy()
+            return [command, "--connect", self.address(), self.file("source"), self.file("target")]
+
+        self.check(command, make_arguments)
+
+    def test_push(self):
+        self.check_copy("push")
 
     def test_pull(self):
-        def prepare():
-            for name in ("source", "target"):
-                subprocess.run(["rm", "-rf", self.file(name)], check=True)
-            os.makedirs(self.file("source/directory"))
-            with open(self.file("source/directory/file"), "wb") as file:
-                file.write(b"x" * 100000)
-            return ["pull", "--connect", self.address(), self.file("source"),
-                    self.file("target")]
-
-        self.check("pull", prepare)
+        self.check_copy("pull")
 
     def test_ls(self):
         self.check("file ls", lambda: ["file", "ls", "--connect", self.address(), self.files])
