@@ -52,7 +52,7 @@ WITH_KERNELS = {"integration", "endurance", "matrix", "bench"}
 
 # A VM under TCG keeps little more than one processor busy, and these need no time of their own to be
 # right: they compute, or wait for what is to happen.
-BESIDE_INTEGRATION = {"compilers", "cli", "fuzz", "unit"}
+BESIDE_INTEGRATION = {"compilers", "cli", "fuzz", "interop", "unit"}
 
 
 def run_part(name, function, tell=say):

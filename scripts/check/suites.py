@@ -135,7 +135,7 @@ def static(part):
 
 
 def interop(part):
-    suite(part, "interop", "gcc")
+    suite(part, "interop", "gcc", aside=True)
 
 
 def fetch_kernels(*options):

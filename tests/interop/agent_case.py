@@ -21,7 +21,7 @@ def wait_until(condition, what, timeout=SETTLE):
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {what}")
-        time.sleep(0.005)
+        time.sleep(0.001)
 
 
 def is_running(pid):
