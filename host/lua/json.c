@@ -9,6 +9,8 @@
 /* Nested deeper than this it is no data; Jansson itself stops at 2048. */
 #define MAX_DEPTH 200
 
+/* NOLINTBEGIN(misc-no-recursion): to MAX_DEPTH */
+
 static void push(lua_State *L, const json_t *value, int depth);
 
 static void push_object(lua_State *L, const json_t *object, int depth)
@@ -67,6 +69,8 @@ static void push(lua_State *L, const json_t *value, int depth)
 		break;
 	}
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 static int push_protected(lua_State *L)
 {
