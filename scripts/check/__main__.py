@@ -1,7 +1,7 @@
 """usage: ./check [PART...]
 
-Builds Provium and runs what must pass; without arguments everything but endurance, matrix and bench,
-which take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
+Builds Provium and runs what must pass; without arguments everything but coverage, endurance, matrix
+and bench, which take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
 
     lint         formatting, scripts, the tree; and compilers
     static       form and size of the guest's programs
@@ -11,6 +11,7 @@ which take long. Installs missing Debian packages and fetches test kernels, wher
     compilers    warnings as errors with gcc and with clang, clang-tidy
     fuzz         every libFuzzer target for 20 seconds
     unit         unit tests under the address and undefined behaviour sanitizers
+    coverage     lines of the pure files that the unit tests execute: at least 90 %
     endurance    the same at full length: many commands, large files, more on the older kernel
     matrix       many kernels, configured in many ways; inits; 200 shutdowns
     bench        figures beside floors measured in the same guest
@@ -28,6 +29,7 @@ import time
 
 import suites
 from common import Counts, Failure, Part, children, processors, say
+from coverage import coverage
 from fuzz import fuzz
 from lint import compilers, lint
 
@@ -41,12 +43,13 @@ PARTS = {
     "cli": suites.cli,
     "fuzz": fuzz,
     "unit": suites.unit,
+    "coverage": coverage,
     "endurance": suites.endurance,
     "matrix": suites.matrix,
     "bench": suites.bench,
 }
 # Run only where they are named.
-LONG = {"endurance", "matrix", "bench"}
+LONG = {"coverage", "endurance", "matrix", "bench"}
 
 WITH_KERNELS = {"integration", "endurance", "matrix", "bench"}
 

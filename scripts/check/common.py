@@ -145,6 +145,10 @@ BUILDS = {
     "clang": (os.path.join(CHECK, "clang"), {"CC": "clang", "CXX": "clang++"},
               ["-Dwerror=true", "-Dfuzz=true", "-Doptimization=0",
                "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+    "coverage": (os.path.join(CHECK, "coverage"), {"CC": "gcc", "CXX": "g++"},
+                 ["-Doptimization=0", "-Db_coverage=true",
+                  # Threads and forked processes count at the same time.
+                  "-Dc_args=-fprofile-update=atomic"]),
 }
 
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,23 +21,26 @@ static char directory[64] = "/tmp/provium-lua-XXXXXX";
 
 static pid_t start_agent(const char *program)
 {
-	char path[100];
-	char address[120];
-	struct stat status;
+	struct provium_connection *connection = NULL;
 	uint64_t end = monotonic_ns() + START_NS;
+	char address[120];
 	pid_t pid;
 
-	snprintf(path, sizeof(path), "%s/agent", directory);
-	snprintf(address, sizeof(address), "unix:%s", path);
+	snprintf(address, sizeof(address), "unix:%s/agent", directory);
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		execl(program, program, "--listen", address, NULL);
 		_exit(127);
 	}
-	while (stat(path, &status) < 0 && monotonic_ns() < end)
+	snprintf(address, sizeof(address), "agent-unix:%s/agent", directory);
+	/* Not there; there, and not listening yet. */
+	while (provium_connect(address, 20000, &connection, NULL) < 0) {
+		if (monotonic_ns() > end)
+			break;
 		usleep(1000);
-	snprintf(address, sizeof(address), "agent-unix:%s", path);
+	}
+	provium_connection_free(connection);
 	setenv("PROVIUM_TEST_ADDRESS", address, 1);
 	setenv("PROVIUM_TEST_DIRECTORY", directory, 1);
 	return pid;
