@@ -10,9 +10,16 @@
 
 #include "common/util.h"
 #include "proto/frame.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/unit/proto_generate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	return mutate_message(data, size, max_size, seed);
+}
 
 static void require(bool holds)
 {

@@ -25,8 +25,15 @@
 #include "agent/os.h"
 #include "agent/server.h"
 #include "common/cleanup.h"
+#include "tests/fuzz/mutate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	return mutate_frames(data, size, max_size, seed);
+}
 
 /* So little that the socket takes it, and all replies to it, at once: nobody else is needed. */
 #define MAX_INPUT  8192
