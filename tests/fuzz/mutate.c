@@ -185,6 +185,8 @@ static uint64_t change_number(uint64_t value, unsigned int *seed)
 	}
 }
 
+/* NOLINTBEGIN(misc-no-recursion): to MAX_DEPTH */
+
 static size_t mutate_fields(uint8_t *data, size_t size, size_t max_size, unsigned int *seed,
 			    unsigned int depth);
 
@@ -206,7 +208,6 @@ static size_t change_bytes(uint8_t *data, size_t size, size_t max_size, size_t s
 	get_varint(data, end, &at, &number);
 	length = MIN(end - at, room);
 	memcpy(value, data + at, length);
-	/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 	length = mutate_fields(value, length, room, seed, depth + 1);
 	at = put_varint(field, tag);
 	at += put_varint(field + at, length);
@@ -230,7 +231,6 @@ static size_t change_field(uint8_t *data, size_t size, size_t max_size, size_t s
 	if (next_random(seed) % 16 == 0)
 		tag = (uint64_t)(next_random(seed) % MAX_NUMBER + 1) << 3 | (tag & 7);
 	if ((tag & 7) == WIRE_BYTES)
-		/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 		return change_bytes(data, size, max_size, start, end, tag, seed, depth);
 	length = put_varint(field, tag);
 	if ((tag & 7) == WIRE_VARINT) {
@@ -266,7 +266,6 @@ static size_t add_field(uint8_t *data, size_t size, size_t max_size, unsigned in
 	return splice(data, size, max_size, size, size, field, length);
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 static size_t mutate_fields(uint8_t *data, size_t size, size_t max_size, unsigned int *seed,
 			    unsigned int depth)
 {
@@ -287,6 +286,8 @@ static size_t mutate_fields(uint8_t *data, size_t size, size_t max_size, unsigne
 				    fields.ends[chosen], seed, depth);
 	}
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 size_t mutate_message(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
