@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 
+/* Written and read by both; of the guest's tmpfs, its root. */
+#define FLOOR_FILE "/floor-data"
+
 enum floor_kind {
 	FLOOR_ECHO = 'e',
 	FLOOR_SPAWN = 's',
@@ -12,12 +15,18 @@ enum floor_kind {
 	FLOOR_CALLS = 'c',
 	FLOOR_DECODE = 'd',
 	FLOOR_ENCODE = 'p',
+	FLOOR_SPAWN_MANY = 'm',
+	FLOOR_OUTPUT = 'o',
+	FLOOR_FORK = 'f',
+	FLOOR_SINK = 'i',
+	FLOOR_SOURCE = 'q',
+	FLOOR_LOOPBACK = 'l',
 };
 
 struct floor_request {
 	uint8_t kind;
 	uint8_t unused[7];
-	/* Nanoseconds, or bytes. */
+	/* Nanoseconds, bytes, how many, or a port. */
 	uint64_t number;
 	uint8_t padding[48];
 };

@@ -14,6 +14,7 @@
 #include "common/util.h"
 
 #define TIMEOUT_MS 60000
+#define GIB        (UINT64_C(1) << 30)
 
 /* Removed by exit too, so that nothing is left where something fails. */
 static struct guest *running;
@@ -59,9 +60,12 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 	struct provium_vm_options vm_options = {
 		.kernel = kernel,
 		.modules_dir = modules,
+		.modules = options->modules,
 		.files = files,
 		.n_files = ARRAY_SIZE(files),
 		.no_userland = true,
+		/* For FLOOR_FILE: a tmpfs takes half of it. */
+		.memory = GIB,
 		.init = GUEST_FLOOR,
 		.accel = options->accel,
 		/* Raw streams go through the same device, whose socket is at a known place. */
@@ -99,6 +103,19 @@ void guest_end(struct guest *guest)
 	rmdir(guest->directory);
 }
 
+const char *guest_accel(const struct guest *guest)
+{
+	return provium_vm_accel(guest->vm) == PROVIUM_ACCEL_TCG ? "tcg" : "kvm";
+}
+
+void guest_describe(const struct guest *guest, json_t *document)
+{
+	const char *release = provium_connection_agent(guest->connection)->kernel_release;
+
+	json_object_set_new(document, "kernel", json_string(release));
+	json_object_set_new(document, "accel", json_string(guest_accel(guest)));
+}
+
 static void on_output(void *user, enum provium_stream stream, const void *data, size_t size)
 {
 	bool *listening = user;
@@ -134,6 +151,14 @@ static void read_all(int fd, void *data, size_t size)
 		at += count;
 		size -= (size_t)count;
 	}
+}
+
+void guest_echo(int fd)
+{
+	struct floor_request request = { .kind = FLOOR_ECHO };
+
+	write_all(fd, &request, sizeof(request));
+	read_all(fd, &request, sizeof(request));
 }
 
 /* The hybrid vsock handshake: docs/protocol.md, "Transport". */
@@ -185,11 +210,13 @@ uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_
 {
 	static uint8_t bulk[KIB(256)];
 	struct floor_request request = { .kind = kind, .number = size };
+	bool out = kind == FLOOR_WRITE || kind == FLOOR_SINK;
+	bool in = kind == FLOOR_READ || kind == FLOOR_OUTPUT || kind == FLOOR_SOURCE;
 
 	write_all(guest->floor_fd, &request, sizeof(request));
-	for (uint64_t done = 0; kind == FLOOR_WRITE && done < size; done += sizeof(bulk))
+	for (uint64_t done = 0; out && done < size; done += sizeof(bulk))
 		write_all(guest->floor_fd, bulk, (size_t)MIN(size - done, (uint64_t)sizeof(bulk)));
-	for (uint64_t done = 0; kind == FLOOR_READ && done < size; done += sizeof(bulk))
+	for (uint64_t done = 0; in && done < size; done += sizeof(bulk))
 		read_all(guest->floor_fd, bulk, (size_t)MIN(size - done, (uint64_t)sizeof(bulk)));
 	read_all(guest->floor_fd, &request, sizeof(request));
 	return request.number;

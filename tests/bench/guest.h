@@ -2,6 +2,8 @@
 #ifndef TESTS_BENCH_GUEST_H
 #define TESTS_BENCH_GUEST_H
 
+#include <jansson.h>
+
 #include "host/include/provium.h"
 #include "tests/bench/floor.h"
 
@@ -12,6 +14,8 @@ struct guest_options {
 	const char *floor_program;
 	const char *true_program;
 	enum provium_accel accel;
+	/* More modules, NULL-terminated. NULL: none. */
+	const char *const *modules;
 };
 
 struct guest {
@@ -38,12 +42,21 @@ void guest_boot(struct guest *guest, const struct guest_options *options);
 void guest_start_floor(struct guest *guest);
 void guest_end(struct guest *guest);
 
+/* "tcg" or "kvm". Static. */
+const char *guest_accel(const struct guest *guest);
+
+/* Writes down what a document's figures were measured in: kernel, accel. */
+void guest_describe(const struct guest *guest, json_t *document);
+
 /* Connects to a port of the guest by the socket of its provium-vsock. */
 int guest_dial(const char *path, unsigned int port);
 
 /* One exchange with guest-floor, `size` bytes of bulk data included; returns its answer's number.
  */
 uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_t size);
+
+/* 64 bytes there and back, over a connection of guest_dial. */
+void guest_echo(int fd);
 
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 

@@ -4,8 +4,8 @@
  *
  * The floor is QEMU with the same state, whose memory has been copied before: from its start until
  * a message has come back from a program that waits in the guest (restore.h). Resumes and floors
- * take turns; the ratio is the median of the rounds' ratios. Exits with 1 where a bound that the
- * project has set itself is passed.
+ * take turns; the ratio is the median of the rounds' ratios. Where a goal is missed the table says
+ * so.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -18,13 +18,13 @@
 #include "tests/bench/guest.h"
 #include "tests/bench/restore.h"
 
-#define TIMEOUT_MS  60000
-#define ROUNDS      10
-#define BOOTS       3
+#define TIMEOUT_MS 60000
+#define ROUNDS     10
+#define BOOTS      3
 
 /* Of a boot's time, and of the floor's. */
-#define BOOT_BOUND  0.2
-#define FLOOR_BOUND 2.0
+#define BOOT_GOAL  0.2
+#define FLOOR_GOAL 2.0
 
 struct arguments {
 	struct guest_options guest;
@@ -33,11 +33,10 @@ struct arguments {
 };
 
 struct figures {
-	struct samples boot;
-	struct samples save;
-	struct samples resume;
-	struct samples floor;
-	struct samples ratio;
+	struct figure boot;
+	struct figure save;
+	struct figure resume;
+	struct figure beside_boot;
 };
 
 static void parse_arguments(int argc, char **argv, struct arguments *arguments)
@@ -117,7 +116,7 @@ static void start_floor(struct provium_connection *connection)
 }
 
 static struct provium_snapshot *boot_and_save(const struct arguments *arguments,
-					      struct figures *figures)
+					      struct figures *figures, json_t *document)
 {
 	struct provium_snapshot *snapshot;
 	struct provium_error error;
@@ -125,11 +124,12 @@ static struct provium_snapshot *boot_and_save(const struct arguments *arguments,
 	uint64_t start;
 
 	guest_boot(&guest, &arguments->guest);
-	samples_add(&figures->boot, guest.boot_ms);
+	guest_describe(&guest, document);
+	samples_add(&figures->boot.value, guest.boot_ms);
 	start_floor(guest.connection);
 	start = monotonic_ns();
 	check(provium_vm_save(guest.vm, TIMEOUT_MS, &snapshot, &error), &error);
-	samples_add(&figures->save, since_ms(start));
+	samples_add(&figures->save.value, since_ms(start));
 	guest_end(&guest);
 	return snapshot;
 }
@@ -151,61 +151,51 @@ static void round_of(const struct provium_snapshot *snapshot, const struct argum
 	check(provium_ping(provium_vm_connection(vm), TIMEOUT_MS, &error), &error);
 	taken = since_ms(start);
 	provium_vm_free(vm);
-	samples_add(&figures->floor, floor);
-	samples_add(&figures->resume, taken);
-	samples_add(&figures->ratio, taken / floor);
+	figure_add(&figures->resume, taken, floor, taken / floor);
 }
 
-static void print(const char *what, struct samples *samples, const char *unit, json_t *document,
-		  const char *key)
+/* The rounds' resumes beside the median of the boots, which cannot take turns with them. */
+static void add_boots(struct figures *figures)
 {
-	struct spread spread = samples_spread(samples);
+	double boot = samples_spread(&figures->boot.value).median;
 
-	printf("  %-48s %s %s\n", what, spread_text(&spread), unit);
-	json_object_set_new(document, key, spread_json(&spread, samples->count));
-}
+	for (size_t i = 0; i < figures->resume.value.count; i++) {
+		double resume = figures->resume.value.values[i];
 
-static bool within(const char *what, double value, double bound)
-{
-	printf("  %-48s %.2f, at most %.2f%s\n", what, value, bound,
-	       value <= bound ? "" : ": TOO MUCH");
-	return value <= bound;
+		figure_add(&figures->beside_boot, resume, boot, resume / boot);
+	}
 }
 
 int main(int argc, char **argv)
 {
+	static const struct figure_name boot = { "boot", "ms" }, save = { "save", "ms" };
+	static const struct figure_name resume = { "resume", "ms", "QEMU's load, an echo",
+						   FLOOR_GOAL };
+	static const struct figure_name beside_boot = { "resume, beside boot", "ms", "boot",
+							BOOT_GOAL };
 	struct arguments arguments;
 	struct figures figures = { 0 };
-	json_t *document = json_object();
+	json_t *list = json_array(), *document;
 	struct provium_snapshot *snapshot;
-	bool good;
 
 	parse_arguments(argc, argv, &arguments);
-	for (int boot = 0; boot < BOOTS; boot++) {
-		snapshot = boot_and_save(&arguments, &figures);
-		for (int number = 0; number < ROUNDS; number++)
+	document = json_pack("{s:o}", "figures", list);
+	for (int number = 0; number < BOOTS; number++) {
+		snapshot = boot_and_save(&arguments, &figures, document);
+		for (int round = 0; round < ROUNDS; round++)
 			round_of(snapshot, &arguments, &figures);
 		provium_snapshot_free(snapshot);
 	}
-	printf("%s, %d boots, %d resumes; median (first to last tenth)\n", arguments.guest.kernel,
-	       BOOTS, BOOTS * ROUNDS);
-	print("boot until the agent answers", &figures.boot, "ms", document, "boot_ms");
-	print("save", &figures.save, "ms", document, "save_ms");
-	print("resume until the agent answers", &figures.resume, "ms", document, "resume_ms");
-	print("floor: QEMU's load until a message comes back", &figures.floor, "ms", document,
-	      "floor_ms");
-	print("resume / floor", &figures.ratio, "", document, "ratio");
-	good = within("resume / boot",
-		      samples_spread(&figures.resume).median / samples_spread(&figures.boot).median,
-		      BOOT_BOUND);
-	good &= within("resume / floor", samples_spread(&figures.ratio).median, FLOOR_BOUND);
+	printf("%s, %d boots, %d resumes; median (quartiles)\n", arguments.guest.kernel, BOOTS,
+	       BOOTS * ROUNDS);
+	figure_print_head();
+	add_boots(&figures);
+	figure_report(&boot, &figures.boot, list);
+	figure_report(&save, &figures.save, list);
+	figure_report(&resume, &figures.resume, list);
+	figure_report(&beside_boot, &figures.beside_boot, list);
 	if (arguments.json && json_dump_file(document, arguments.json, JSON_INDENT(2)) < 0)
 		die("%s: cannot be written", arguments.json);
 	json_decref(document);
-	samples_finish(&figures.boot);
-	samples_finish(&figures.save);
-	samples_finish(&figures.resume);
-	samples_finish(&figures.floor);
-	samples_finish(&figures.ratio);
-	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+	return EXIT_SUCCESS;
 }

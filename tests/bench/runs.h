@@ -1,0 +1,54 @@
+/* What is measured, and its floors: each runs once, in the guest that is up. */
+#ifndef TESTS_BENCH_RUNS_H
+#define TESTS_BENCH_RUNS_H
+
+#include <stdint.h>
+
+#include "tests/bench/guest.h"
+
+#define RUN_TIMEOUT_MS 60000
+
+/* Commands in flight at a time. */
+#define RUN_PARALLEL   200
+
+/* Calls of one program. */
+#define RUN_CALLS      1000
+
+/* The guest that is up. */
+extern struct guest guest;
+
+/* The size of files, outputs and streams. */
+extern uint64_t bulk_bytes;
+
+/* runs_commands.c */
+void run_ping(void);
+void run_echo(void);
+void run_exec(void);
+void run_spawn(void);
+void run_exec_parallel(void);
+void run_spawn_parallel(void);
+void run_worker(void);
+void run_fork(void);
+
+/* Of PINGs in flight at once: as many as are asked for. */
+void run_pings(unsigned int count);
+
+/* runs_bulk.c: the writes make the files that are read. */
+void run_write(void);
+void run_raw_write(void);
+void run_read(void);
+void run_raw_read(void);
+void run_output(void);
+void run_raw_output(void);
+
+/* runs_programs.c: one getpid that is repeated, and as many calls. */
+void run_programs_make(void);
+void run_programs_free(void);
+void run_repeated(void);
+void run_separate(void);
+void run_calls(void);
+
+/* Nanoseconds of the calls that run_separate has just made. */
+uint64_t run_separate_ns(void);
+
+#endif

@@ -1,0 +1,85 @@
+#include <unistd.h>
+
+#include "tests/bench/runs.h"
+
+void run_ping(void)
+{
+	struct provium_error error;
+
+	check(provium_ping(guest.connection, RUN_TIMEOUT_MS, &error), &error);
+}
+
+void run_echo(void)
+{
+	guest_exchange(&guest, FLOOR_ECHO, 0);
+}
+
+static const char *const true_argv[] = { GUEST_TRUE, NULL };
+
+static void check_result(const struct provium_exec_result *result)
+{
+	if (result->outcome != PROVIUM_EXITED || result->exit_code != 0)
+		die("%s did not exit with 0", GUEST_TRUE);
+}
+
+void run_exec(void)
+{
+	const struct provium_exec_options options = { .argv = true_argv };
+	struct provium_exec_result result;
+	struct provium_error error;
+
+	check(provium_exec_run(guest.connection, &options, 0, RUN_TIMEOUT_MS, &result, NULL, NULL,
+			       &error),
+	      &error);
+	check_result(&result);
+}
+
+void run_spawn(void)
+{
+	guest_exchange(&guest, FLOOR_SPAWN, 0);
+}
+
+void run_exec_parallel(void)
+{
+	const struct provium_exec_options options = { .argv = true_argv };
+	struct provium_exec *commands[RUN_PARALLEL];
+	struct provium_exec_result result;
+	struct provium_error error;
+
+	for (int i = 0; i < RUN_PARALLEL; i++)
+		check(provium_exec_start(guest.connection, &options, &commands[i], &error), &error);
+	for (int i = 0; i < RUN_PARALLEL; i++) {
+		check(provium_exec_wait(commands[i], RUN_TIMEOUT_MS, &result, &error), &error);
+		check_result(&result);
+		provium_exec_free(commands[i]);
+	}
+}
+
+void run_spawn_parallel(void)
+{
+	guest_exchange(&guest, FLOOR_SPAWN_MANY, RUN_PARALLEL);
+}
+
+/* The worker ends with its connection. */
+void run_worker(void)
+{
+	struct provium_connection *connection;
+	struct provium_worker worker;
+	struct provium_error error;
+
+	check(provium_worker_spawn(guest.connection, NULL, RUN_TIMEOUT_MS, &worker, &error),
+	      &error);
+	check(provium_worker_connect(guest.connection, &worker, RUN_TIMEOUT_MS, &connection,
+				     &error),
+	      &error);
+	check(provium_ping(connection, RUN_TIMEOUT_MS, &error), &error);
+	provium_connection_free(connection);
+}
+
+void run_fork(void)
+{
+	int fd = guest_dial(guest.socket, (unsigned int)guest_exchange(&guest, FLOOR_FORK, 0));
+
+	guest_echo(fd);
+	close(fd);
+}
