@@ -1,4 +1,5 @@
 """usage: ./check [PART...]
+       ./check bench --json FILE
 
 Builds Provium and runs what must pass; without arguments everything but coverage, endurance, matrix
 and bench, which take long. Installs missing Debian packages and fetches test kernels, where there are none yet.
@@ -14,7 +15,9 @@ and bench, which take long. Installs missing Debian packages and fetches test ke
     coverage     lines of the pure files that the unit tests execute: at least 90 %
     endurance    the same at full length: many commands, large files, more on the older kernel
     matrix       many kernels, configured in many ways; inits; 200 shutdowns
-    bench        figures beside floors measured in the same guest
+    bench        figures beside floors measured in the same guest; --json FILE: all of them in one
+                 file, each with its name, unit, value, floor, ratio, quartiles, goal and whether it
+                 is met
 
 The last line counts the tests of all parts together. The exit status is 1 if any failed.
 """
@@ -91,14 +94,14 @@ def run_integration(function, others):
     return counts
 
 
-def run_parts(names):
-    """Yields counts."""
-    functions = dict(PARTS)
+def run_parts(names, figures):
+    """Yields counts. figures: the file for those of bench, or None."""
+    functions = {**PARTS, "bench": functools.partial(suites.bench, target=figures)}
     beside = []
     if WITH_KERNELS & set(names):
         kernels = suites.fetch_kernels(*["--all"] if "matrix" in names else [])
         for name in WITH_KERNELS:
-            functions[name] = functools.partial(PARTS[name], kernels=kernels)
+            functions[name] = functools.partial(functions[name], kernels=kernels)
     if "integration" in names:
         beside = [name for name in names if name in BESIDE_INTEGRATION]
     for name in names:
@@ -108,10 +111,29 @@ def run_parts(names):
             yield run_part(name, functions[name])
 
 
+def take_figures(arguments):
+    """Takes --json and its file out of the arguments; None: it is not there."""
+    if "--json" not in arguments:
+        return None
+    at = arguments.index("--json")
+    if arguments[at + 1:] == [] or "bench" not in arguments[:at] + arguments[at + 2:]:
+        raise ValueError("--json goes with bench, and names a file")
+    figures = os.path.abspath(arguments[at + 1])
+    if not os.path.isdir(os.path.dirname(figures)):
+        raise ValueError(f"{os.path.dirname(figures)}: no such directory")
+    del arguments[at:at + 2]
+    return figures
+
+
 def main(arguments):
     if "-h" in arguments or "--help" in arguments:
         say(__doc__.strip())
         return 0
+    try:
+        figures = take_figures(arguments)
+    except ValueError as error:
+        say(str(error))
+        return 2
     unknown = [name for name in arguments if name not in PARTS]
     if unknown:
         say(f"unknown part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
@@ -126,7 +148,7 @@ def main(arguments):
 
     total = Counts()
     begin = time.monotonic()
-    for counts in run_parts([name for name in PARTS if name in wanted]):
+    for counts in run_parts([name for name in PARTS if name in wanted], figures):
         total.add(counts)
     say(f"{time.monotonic() - begin:.0f} s in all")
     say(str(total))

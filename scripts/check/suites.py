@@ -1,8 +1,11 @@
 """The suites that Meson knows, run by Meson and counted test by test."""
 
 import concurrent.futures
+import datetime
+import glob
 import json
 import os
+import platform
 import re
 
 from common import (BUILDS, JOBS, SANITIZERS, Failure, build, build_aside, configure, must, run,
@@ -171,6 +174,37 @@ def matrix(part, kernels):
     suite(part, "matrix", "gcc", with_output=True, one_by_one=True)
 
 
-def bench(part, kernels):
+def machine():
+    """What the figures were measured on."""
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        names = re.findall(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)
+    return {"processor": names[0] if names else platform.machine(), "processors": JOBS,
+            "kernel": platform.release(), "load": os.getloadavg()[0]}
+
+
+def write_figures(documents, target):
+    """All figures of a run in one list, each with the guest that it was measured in."""
+    figures = []
+    for path in sorted(documents):
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+        guest = {key: value for key, value in document.items() if key != "figures"}
+        figures += [{**guest, **figure} for figure in document.get("figures", [])]
+    if not figures:
+        raise Failure("no figures were measured")
+    document = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                "machine": machine(), "figures": figures}
+    with open(target, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2)
+        file.write("\n")
+
+
+def bench(part, kernels, target=None):
     await_kernels(kernels)
+    documents = os.path.join(configure("gcc"), "tests", "bench", "*.json")
+    # Of earlier runs.
+    for path in glob.glob(documents):
+        os.unlink(path)
     suite(part, "bench", "gcc", with_output=True, one_by_one=True)
+    if target:
+        write_figures(glob.glob(documents), target)
