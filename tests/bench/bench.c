@@ -10,28 +10,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/util.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/guest.h"
 #include "tests/bench/rounds.h"
 #include "tests/bench/runs.h"
+#include "tests/bench/sizes.h"
 
-#define ROUNDS       30
-#define BOOTS        5
+#define ROUNDS     30
+#define BOOTS      5
 
 /* What takes a second under KVM is as long as may be under TCG. */
-#define BULK_KVM     MIB(256)
-#define BULK_TCG     MIB(64)
+#define BULK_KVM   MIB(256)
+#define BULK_TCG   MIB(64)
 
 /*
  * Milliseconds from the real init's start until the agent listens, under TCG, in the quickest boot:
  * what else the machine does meanwhile is no cost of ours.
  */
-#define READY_GOAL   150
-#define AGENT_GOAL   KIB(128)
-#define WRAPPER_GOAL KIB(16)
+#define READY_GOAL 150
 
 struct guest guest;
 uint64_t bulk_bytes;
@@ -120,18 +118,6 @@ static double modules_ms(void)
 	return (double)provium_connection_agent(guest.connection)->modules_ns / 1e6;
 }
 
-static void report_size(const char *name, const char *path, double goal, json_t *list)
-{
-	const struct figure_name names = { name, "bytes", .goal = goal };
-	struct figure figure = { 0 };
-	struct stat status;
-
-	if (stat(path, &status) < 0)
-		die("%s: no such file", path);
-	samples_add(&figure.value, (double)status.st_size);
-	figure_report(&names, &figure, list);
-}
-
 static void measure_boots(const struct guest_options *options, unsigned int boots, json_t *list)
 {
 	static const struct figure_name names[] = {
@@ -153,16 +139,29 @@ static void measure_boots(const struct guest_options *options, unsigned int boot
 		figure_report(&names[i], &figures[i], list);
 }
 
+/* The guest's init mounts nothing. */
+static void mount_in_guest(const char *fstype, const char *target)
+{
+	struct provium_error error;
+
+	check(provium_mkdir(guest.connection, target, 0, true, RUN_TIMEOUT_MS, &error), &error);
+	check(provium_mount(guest.connection, fstype, target, fstype, 0, NULL, RUN_TIMEOUT_MS,
+			    &error),
+	      &error);
+}
+
 static void measure_running(const struct guest_options *options, unsigned int rounds, json_t *list)
 {
 	guest_boot(&guest, options);
+	mount_in_guest("proc", "/proc");
 	bulk_bytes = provium_vm_accel(guest.vm) == PROVIUM_ACCEL_TCG ? BULK_TCG : BULK_KVM;
 	printf("Linux %s under %s, %u rounds, bulk data of %llu MiB; median (quartiles)\n",
 	       provium_connection_agent(guest.connection)->kernel_release, guest_accel(&guest),
 	       rounds, (unsigned long long)(bulk_bytes >> 20));
+	figure_print_head();
+	sizes_of_memory(list);
 	guest_start_floor(&guest);
 	run_programs_make();
-	figure_print_head();
 	rounds_measure(measurements, ARRAY_SIZE(measurements), rounds, list);
 	measure_split(rounds, list);
 	run_programs_free();
@@ -170,8 +169,7 @@ static void measure_running(const struct guest_options *options, unsigned int ro
 
 struct arguments {
 	struct guest_options guest;
-	const char *agent;
-	const char *wrapper;
+	struct sizes_programs sizes;
 	const char *json;
 	unsigned int rounds;
 	unsigned int boots;
@@ -179,8 +177,9 @@ struct arguments {
 
 static void usage(void)
 {
-	die("usage: bench --kernel DIR --floor FILE --true FILE --agent FILE --wrapper FILE\n"
-	    "             [--accel auto|kvm|tcg] [--rounds N] [--boots N] [--json FILE]");
+	die("usage: bench --kernel DIR --floor FILE --true FILE --skeleton FILE --agent FILE\n"
+	    "             --wrapper FILE --skeleton-stripped FILE [--accel auto|kvm|tcg]\n"
+	    "             [--rounds N] [--boots N] [--json FILE]");
 }
 
 static unsigned int parse_count(const char *text)
@@ -212,6 +211,8 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
 		{ "true", required_argument, NULL, 't' },
 		{ "agent", required_argument, NULL, 'a' },
 		{ "wrapper", required_argument, NULL, 'w' },
+		{ "skeleton", required_argument, NULL, 's' },
+		{ "skeleton-stripped", required_argument, NULL, 'S' },
 		{ "accel", required_argument, NULL, 'x' },
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "boots", required_argument, NULL, 'b' },
@@ -233,10 +234,16 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
 			arguments->guest.true_program = optarg;
 			break;
 		case 'a':
-			arguments->agent = optarg;
+			arguments->sizes.agent = optarg;
 			break;
 		case 'w':
-			arguments->wrapper = optarg;
+			arguments->sizes.wrapper = optarg;
+			break;
+		case 's':
+			arguments->guest.skeleton_program = optarg;
+			break;
+		case 'S':
+			arguments->sizes.skeleton = optarg;
 			break;
 		case 'x':
 			arguments->guest.accel = parse_accel(optarg);
@@ -255,7 +262,8 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
 		}
 	}
 	if (optind != argc || !arguments->guest.kernel || !arguments->guest.floor_program ||
-	    !arguments->guest.true_program || !arguments->agent || !arguments->wrapper)
+	    !arguments->guest.true_program || !arguments->guest.skeleton_program ||
+	    !arguments->sizes.agent || !arguments->sizes.wrapper || !arguments->sizes.skeleton)
 		usage();
 }
 
@@ -270,8 +278,7 @@ int main(int argc, char **argv)
 	guest_describe(&guest, document);
 	guest_end(&guest);
 	measure_boots(&arguments.guest, arguments.boots, list);
-	report_size("provium-agent", arguments.agent, AGENT_GOAL, list);
-	report_size("provium-wrapper", arguments.wrapper, WRAPPER_GOAL, list);
+	sizes_of_files(&arguments.sizes, list);
 	if (arguments.json && json_dump_file(document, arguments.json, JSON_INDENT(2)) < 0)
 		die("%s: cannot be written", arguments.json);
 	json_decref(document);

@@ -54,6 +54,8 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 	const struct provium_file files[] = {
 		{ .guest_path = GUEST_FLOOR, .host_path = options->floor_program },
 		{ .guest_path = GUEST_TRUE, .host_path = options->true_program },
+		/* The last, so that it can be left out. */
+		{ .guest_path = GUEST_SKELETON, .host_path = options->skeleton_program },
 	};
 	const char *base = getenv("TMPDIR");
 	char kernel[4096], modules[4096];
@@ -62,7 +64,7 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 		.modules_dir = modules,
 		.modules = options->modules,
 		.files = files,
-		.n_files = ARRAY_SIZE(files),
+		.n_files = ARRAY_SIZE(files) - (options->skeleton_program ? 0 : 1),
 		.no_userland = true,
 		/* For FLOOR_FILE: a tmpfs takes half of it. */
 		.memory = GIB,
@@ -123,6 +125,43 @@ static void on_output(void *user, enum provium_stream stream, const void *data, 
 	(void)stream;
 	(void)data;
 	*listening = size > 0;
+}
+
+static int on_job_output(void *user, enum provium_stream stream, uint64_t offset, const void *data,
+			 size_t size)
+{
+	(void)user;
+	(void)stream;
+	(void)offset;
+	(void)data;
+	return size > 0;
+}
+
+int guest_start_job(struct provium_connection *connection, const char *const *argv)
+{
+	const struct provium_exec_options command = { .argv = argv };
+	const struct provium_job_ref ref = { .name = argv[0] };
+	const struct provium_job_options options = { .name = argv[0] };
+	const struct provium_job_output_options follow = { .follow = true };
+	struct provium_error error;
+	int pid;
+
+	check(provium_job_start(connection, &command, &options, TIMEOUT_MS, NULL, &pid, &error),
+	      &error);
+	if (provium_job_output(connection, &ref, &follow, on_job_output, NULL, TIMEOUT_MS, NULL,
+			       &error) == 0 ||
+	    error.code != PROVIUM_CANCELLED)
+		die("%s has ended before it was ready", argv[0]);
+	return pid;
+}
+
+void guest_kill_job(struct provium_connection *connection, const char *name)
+{
+	const struct provium_job_ref ref = { .name = name };
+	struct provium_job_result result;
+	struct provium_error error;
+
+	check(provium_job_kill(connection, &ref, NULL, TIMEOUT_MS, &result, &error), &error);
 }
 
 static void write_all(int fd, const void *data, size_t size)

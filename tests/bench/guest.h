@@ -13,6 +13,8 @@ struct guest_options {
 	/* On the host. */
 	const char *floor_program;
 	const char *true_program;
+	/* NULL: it is not there. */
+	const char *skeleton_program;
 	enum provium_accel accel;
 	/* More modules, NULL-terminated. NULL: none. */
 	const char *const *modules;
@@ -31,11 +33,12 @@ struct guest {
 };
 
 /* Where the programs are in the guest. */
-#define GUEST_FLOOR "/bench/floor"
-#define GUEST_TRUE  "/bench/true"
+#define GUEST_FLOOR    "/bench/floor"
+#define GUEST_TRUE     "/bench/true"
+#define GUEST_SKELETON "/bench/skeleton"
 
 /* Its vsock port. */
-#define FLOOR_PORT  6123
+#define FLOOR_PORT     6123
 
 /* All of these end the program with a message where something fails. */
 void guest_boot(struct guest *guest, const struct guest_options *options);
@@ -47,6 +50,10 @@ const char *guest_accel(const struct guest *guest);
 
 /* Writes down what a document's figures were measured in: kernel, accel. */
 void guest_describe(const struct guest *guest, json_t *document);
+
+/* Starts a job that is called as its program, and returns its pid once it has written something. */
+int guest_start_job(struct provium_connection *connection, const char *const *argv);
+void guest_kill_job(struct provium_connection *connection, const char *name);
 
 /* Connects to a port of the guest by the socket of its provium-vsock. */
 int guest_dial(const char *path, unsigned int port);

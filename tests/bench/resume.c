@@ -84,35 +84,14 @@ static double since_ms(uint64_t start)
 	return (double)(monotonic_ns() - start) / 1e6;
 }
 
-/* It says that it listens. */
-static int on_output(void *user, enum provium_stream stream, uint64_t offset, const void *data,
-		     size_t size)
-{
-	(void)user;
-	(void)stream;
-	(void)offset;
-	(void)data;
-	return size > 0;
-}
-
 /* guest-floor listens, and nobody has connected to it yet. */
 static void start_floor(struct provium_connection *connection)
 {
 	char port[16];
 	const char *const argv[] = { GUEST_FLOOR, port, GUEST_TRUE, NULL };
-	const struct provium_exec_options command = { .argv = argv };
-	const struct provium_job_ref ref = { .name = "floor" };
-	const struct provium_job_options options = { .name = "floor" };
-	const struct provium_job_output_options follow = { .follow = true };
-	struct provium_error error;
 
 	snprintf(port, sizeof(port), "%u", FLOOR_PORT);
-	check(provium_job_start(connection, &command, &options, TIMEOUT_MS, NULL, NULL, &error),
-	      &error);
-	if (provium_job_output(connection, &ref, &follow, on_output, NULL, TIMEOUT_MS, NULL,
-			       &error) == 0 ||
-	    error.code != PROVIUM_CANCELLED)
-		die("guest-floor has ended before it listened");
+	guest_start_job(connection, argv);
 }
 
 static struct provium_snapshot *boot_and_save(const struct arguments *arguments,
