@@ -17,6 +17,7 @@
 #include "tests/bench/rounds.h"
 #include "tests/bench/runs.h"
 #include "tests/bench/sizes.h"
+#include "tests/bench/vsock.h"
 
 #define ROUNDS     30
 #define BOOTS      5
@@ -62,6 +63,18 @@ static const struct measurement measurements[] = {
 	{ { "OUTPUT of a command", "MiB/s", "pipe to a raw stream", 1.15 },
 	  run_output,
 	  run_raw_output,
+	  1,
+	  .is_seldom = true,
+	  .is_bulk = true },
+	{ { "stream to the guest", "MiB/s", "the guest's vsock loopback", 1, true },
+	  run_stream_out,
+	  run_loopback,
+	  1,
+	  .is_seldom = true,
+	  .is_bulk = true },
+	{ { "stream from the guest", "MiB/s", "the guest's vsock loopback", 1, true },
+	  run_stream_in,
+	  run_loopback,
 	  1,
 	  .is_seldom = true,
 	  .is_bulk = true },
@@ -152,7 +165,11 @@ static void mount_in_guest(const char *fstype, const char *target)
 
 static void measure_running(const struct guest_options *options, unsigned int rounds, json_t *list)
 {
-	guest_boot(&guest, options);
+	static const char *const modules[] = { "vsock_loopback", NULL };
+	struct guest_options with_modules = *options;
+
+	with_modules.modules = modules;
+	guest_boot(&guest, &with_modules);
 	mount_in_guest("proc", "/proc");
 	bulk_bytes = provium_vm_accel(guest.vm) == PROVIUM_ACCEL_TCG ? BULK_TCG : BULK_KVM;
 	printf("Linux %s under %s, %u rounds, bulk data of %llu MiB; median (quartiles)\n",
@@ -164,6 +181,7 @@ static void measure_running(const struct guest_options *options, unsigned int ro
 	run_programs_make();
 	rounds_measure(measurements, ARRAY_SIZE(measurements), rounds, list);
 	measure_split(rounds, list);
+	vsock_measure(MAX(rounds / 3, 1u), list);
 	run_programs_free();
 }
 

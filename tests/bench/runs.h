@@ -40,6 +40,9 @@ void run_read(void);
 void run_raw_read(void);
 void run_output(void);
 void run_raw_output(void);
+void run_stream_out(void);
+void run_stream_in(void);
+void run_loopback(void);
 
 /* runs_programs.c: one getpid that is repeated, and as many calls. */
 void run_programs_make(void);

@@ -97,3 +97,18 @@ void run_raw_output(void)
 {
 	guest_exchange(&guest, FLOOR_OUTPUT, bulk_bytes);
 }
+
+void run_stream_out(void)
+{
+	guest_exchange(&guest, FLOOR_SINK, bulk_bytes);
+}
+
+void run_stream_in(void)
+{
+	guest_exchange(&guest, FLOOR_SOURCE, bulk_bytes);
+}
+
+void run_loopback(void)
+{
+	guest_exchange(&guest, FLOOR_LOOPBACK, bulk_bytes);
+}
