@@ -8,7 +8,7 @@ import os
 import platform
 import re
 
-from common import (BUILDS, JOBS, SANITIZERS, Failure, build, build_aside, configure, must, run,
+from common import (BUILDS, JOBS, SANITIZERS, Failure, Skip, build, build_aside, configure, must, run,
                     run_aside)
 
 
@@ -174,6 +174,12 @@ def matrix(part, kernels):
     suite(part, "matrix", "gcc", with_output=True, one_by_one=True)
 
 
+def fetch_guest_agent():
+    result = run("scripts/guest-agent")
+    if result.returncode != 0:
+        raise Skip(result.stdout or "scripts/guest-agent failed")
+
+
 def machine():
     """What the figures were measured on."""
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
@@ -201,6 +207,7 @@ def write_figures(documents, target):
 
 def bench(part, kernels, target=None):
     await_kernels(kernels)
+    part.attempt("Debian's qemu-guest-agent is there", fetch_guest_agent)
     documents = os.path.join(configure("gcc"), "tests", "bench", "*.json")
     # Of earlier runs.
     for path in glob.glob(documents):

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/util.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/guest.h"
+#include "tests/bench/peer.h"
 #include "tests/bench/rounds.h"
 #include "tests/bench/runs.h"
 #include "tests/bench/sizes.h"
@@ -43,7 +45,7 @@ static const struct measurement measurements[] = {
 	  run_exec_parallel,
 	  run_spawn_parallel,
 	  1,
-	  .is_seldom = true },
+	  .every = 3 },
 	{ { "worker, first answer", "ms", "echo, fork, connect, echo", 1.5 },
 	  run_worker,
 	  run_fork,
@@ -52,31 +54,31 @@ static const struct measurement measurements[] = {
 	  run_write,
 	  run_raw_write,
 	  1,
-	  .is_seldom = true,
+	  .every = 3,
 	  .is_bulk = true },
 	{ { "READ_FILE", "MiB/s", "file to a raw stream", 1.1 },
 	  run_read,
 	  run_raw_read,
 	  1,
-	  .is_seldom = true,
+	  .every = 3,
 	  .is_bulk = true },
 	{ { "OUTPUT of a command", "MiB/s", "pipe to a raw stream", 1.15 },
 	  run_output,
 	  run_raw_output,
 	  1,
-	  .is_seldom = true,
+	  .every = 3,
 	  .is_bulk = true },
 	{ { "stream to the guest", "MiB/s", "the guest's vsock loopback", 1, true },
 	  run_stream_out,
 	  run_loopback,
 	  1,
-	  .is_seldom = true,
+	  .every = 3,
 	  .is_bulk = true },
 	{ { "stream from the guest", "MiB/s", "the guest's vsock loopback", 1, true },
 	  run_stream_in,
 	  run_loopback,
 	  1,
-	  .is_seldom = true,
+	  .every = 3,
 	  .is_bulk = true },
 	{ { "getpid, repeat=1000", "ms", "echo, 1000 times getpid", 1.5 },
 	  run_repeated,
@@ -87,6 +89,37 @@ static const struct measurement measurements[] = {
 	  run_calls,
 	  10 },
 };
+
+/* The guest's init mounts nothing. */
+static void mount_in_guest(const char *fstype, const char *target)
+{
+	struct provium_error error;
+
+	check(provium_mkdir(guest.connection, target, 0, true, RUN_TIMEOUT_MS, &error), &error);
+	check(provium_mount(guest.connection, fstype, target, fstype, 0, NULL, RUN_TIMEOUT_MS,
+			    &error),
+	      &error);
+}
+
+/* The floor is the peer here. */
+static const struct measurement peer_measurements[] = {
+	{ { "PING, peer", "ms", "qemu-guest-agent", 1.6, true }, run_ping, peer_ping, 20 },
+	{ { "EXEC of true, peer", "ms", "qemu-guest-agent", 2.5, true }, run_exec, peer_exec, 5 },
+	{ { "READ_FILE, peer", "MiB/s", "qemu-guest-agent", 7, true },
+	  run_read,
+	  peer_read,
+	  1,
+	  .every = 10,
+	  .is_bulk = true },
+};
+
+static void measure_peer(unsigned int rounds, json_t *list)
+{
+	mount_in_guest("devtmpfs", "/dev");
+	peer_start(guest.directory);
+	rounds_measure(peer_measurements, ARRAY_SIZE(peer_measurements), rounds, list);
+	peer_end();
+}
 
 /* What the 1000 calls of one program are made of: the codec alone, in the same guest, and the rest.
  */
@@ -138,10 +171,12 @@ static void measure_boots(const struct guest_options *options, unsigned int boot
 		{ "agent's quickest start", "ms", .goal = READY_GOAL },
 		{ "boot", "ms" },
 	};
+	struct guest_options plain = *options;
 	struct figure figures[3] = { 0 };
 
+	plain.peer = NULL;
 	for (unsigned int i = 0; i < boots; i++) {
-		guest_boot(&guest, options);
+		guest_boot(&guest, &plain);
 		figure_add(&figures[0], ready_ms(), modules_ms(), ready_ms() / modules_ms());
 		samples_add(&figures[2].value, guest.boot_ms);
 		guest_end(&guest);
@@ -152,20 +187,9 @@ static void measure_boots(const struct guest_options *options, unsigned int boot
 		figure_report(&names[i], &figures[i], list);
 }
 
-/* The guest's init mounts nothing. */
-static void mount_in_guest(const char *fstype, const char *target)
-{
-	struct provium_error error;
-
-	check(provium_mkdir(guest.connection, target, 0, true, RUN_TIMEOUT_MS, &error), &error);
-	check(provium_mount(guest.connection, fstype, target, fstype, 0, NULL, RUN_TIMEOUT_MS,
-			    &error),
-	      &error);
-}
-
 static void measure_running(const struct guest_options *options, unsigned int rounds, json_t *list)
 {
-	static const char *const modules[] = { "vsock_loopback", NULL };
+	static const char *const modules[] = { "vsock_loopback", "virtio_console", NULL };
 	struct guest_options with_modules = *options;
 
 	with_modules.modules = modules;
@@ -183,6 +207,10 @@ static void measure_running(const struct guest_options *options, unsigned int ro
 	measure_split(rounds, list);
 	vsock_measure(MAX(rounds / 3, 1u), list);
 	run_programs_free();
+	if (options->peer)
+		measure_peer(rounds, list);
+	else
+		printf("  no qemu-guest-agent to measure beside: scripts/guest-agent fetches it\n");
 }
 
 struct arguments {
@@ -196,8 +224,8 @@ struct arguments {
 static void usage(void)
 {
 	die("usage: bench --kernel DIR --floor FILE --true FILE --skeleton FILE --agent FILE\n"
-	    "             --wrapper FILE --skeleton-stripped FILE [--accel auto|kvm|tcg]\n"
-	    "             [--rounds N] [--boots N] [--json FILE]");
+	    "             --wrapper FILE --skeleton-stripped FILE [--peer DIR]\n"
+	    "             [--accel auto|kvm|tcg] [--rounds N] [--boots N] [--json FILE]");
 }
 
 static unsigned int parse_count(const char *text)
@@ -231,6 +259,7 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
 		{ "wrapper", required_argument, NULL, 'w' },
 		{ "skeleton", required_argument, NULL, 's' },
 		{ "skeleton-stripped", required_argument, NULL, 'S' },
+		{ "peer", required_argument, NULL, 'p' },
 		{ "accel", required_argument, NULL, 'x' },
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "boots", required_argument, NULL, 'b' },
@@ -262,6 +291,10 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
 			break;
 		case 'S':
 			arguments->sizes.skeleton = optarg;
+			break;
+		case 'p':
+			if (access(optarg, F_OK) == 0)
+				arguments->guest.peer = optarg;
 			break;
 		case 'x':
 			arguments->guest.accel = parse_accel(optarg);

@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "tests/bench/peer.h"
 
 #define TIMEOUT_MS 60000
 #define GIB        (UINT64_C(1) << 30)
@@ -49,22 +50,34 @@ static void on_notice(void *user, const char *text)
 	fprintf(stderr, "bench: %s\n", text);
 }
 
-void guest_boot(struct guest *guest, const struct guest_options *options)
+/* Returns how many. */
+static size_t list_files(const struct guest_options *options, struct provium_file *files)
 {
-	const struct provium_file files[] = {
+	const struct provium_file all[] = {
 		{ .guest_path = GUEST_FLOOR, .host_path = options->floor_program },
 		{ .guest_path = GUEST_TRUE, .host_path = options->true_program },
-		/* The last, so that it can be left out. */
 		{ .guest_path = GUEST_SKELETON, .host_path = options->skeleton_program },
+		{ .guest_path = GUEST_PEER, .host_path = options->peer },
 	};
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (all[i].host_path)
+			files[count++] = all[i];
+	return count;
+}
+
+void guest_boot(struct guest *guest, const struct guest_options *options)
+{
+	struct provium_file files[4];
 	const char *base = getenv("TMPDIR");
-	char kernel[4096], modules[4096];
+	char kernel[4096], modules[4096], qemu[96];
 	struct provium_vm_options vm_options = {
 		.kernel = kernel,
 		.modules_dir = modules,
 		.modules = options->modules,
 		.files = files,
-		.n_files = ARRAY_SIZE(files) - (options->skeleton_program ? 0 : 1),
+		.n_files = list_files(options, files),
 		.no_userland = true,
 		/* For FLOOR_FILE: a tmpfs takes half of it. */
 		.memory = GIB,
@@ -89,6 +102,10 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 	if (!running)
 		atexit(clean_up);
 	running = guest;
+	if (options->peer) {
+		peer_prepare(guest->directory, qemu, sizeof(qemu));
+		vm_options.qemu = qemu;
+	}
 
 	start = monotonic_ns();
 	check(provium_vm_boot(&vm_options, &guest->vm, &error), &error);
@@ -102,6 +119,7 @@ void guest_end(struct guest *guest)
 	close_fd(guest->floor_fd);
 	provium_exec_free(guest->floor);
 	provium_vm_free(guest->vm);
+	peer_remove(guest->directory);
 	rmdir(guest->directory);
 }
 

@@ -15,6 +15,8 @@ struct guest_options {
 	const char *true_program;
 	/* NULL: it is not there. */
 	const char *skeleton_program;
+	/* The directory that scripts/guest-agent makes. NULL: the guest does without. */
+	const char *peer;
 	enum provium_accel accel;
 	/* More modules, NULL-terminated. NULL: none. */
 	const char *const *modules;
@@ -36,6 +38,7 @@ struct guest {
 #define GUEST_FLOOR    "/bench/floor"
 #define GUEST_TRUE     "/bench/true"
 #define GUEST_SKELETON "/bench/skeleton"
+#define GUEST_PEER     "/bench/peer"
 
 /* Its vsock port. */
 #define FLOOR_PORT     6123

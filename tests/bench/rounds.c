@@ -6,8 +6,6 @@
 #include "tests/bench/guest.h"
 #include "tests/bench/runs.h"
 
-#define SELDOM 3
-
 static double milliseconds(void (*run)(void))
 {
 	uint64_t start = monotonic_ns();
@@ -62,7 +60,7 @@ void rounds_measure(const struct measurement *measurements, size_t count, unsign
 		warm_up(&measurements[i]);
 	for (unsigned int round = 0; round < rounds; round++)
 		for (size_t i = 0; i < count; i++)
-			if (!measurements[i].is_seldom || round % SELDOM == 0)
+			if (round % MAX(measurements[i].every, 1u) == 0)
 				run_round(&measurements[i], &figures[i]);
 	for (size_t i = 0; i < count; i++)
 		figure_report(&measurements[i].name, &figures[i], list);

@@ -10,8 +10,8 @@ struct measurement {
 	void (*run_floor)(void);
 	/* How often each runs in a round. */
 	unsigned int per_round;
-	/* It takes long: only every third round has it. */
-	bool is_seldom;
+	/* It takes long: only every such round has it, the first too. 0: each. */
+	unsigned int every;
 	/* Of `bulk_bytes`, told in MiB/s, and not in milliseconds. */
 	bool is_bulk;
 };
