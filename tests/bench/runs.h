@@ -8,8 +8,9 @@
 
 #define RUN_TIMEOUT_MS 60000
 
-/* Commands in flight at a time. */
+/* Commands in flight at a time, and the most of run_execs. */
 #define RUN_PARALLEL   200
+#define RUN_EXECS_MAX  1000
 
 /* Calls of one program. */
 #define RUN_CALLS      1000
@@ -30,8 +31,12 @@ void run_spawn_parallel(void);
 void run_worker(void);
 void run_fork(void);
 
-/* Of PINGs in flight at once: as many as are asked for. */
-void run_pings(unsigned int count);
+/* So many commands in flight at once. */
+void run_execs(unsigned int count);
+
+/* A worker and its floor that have answered; they end with the connection, the caller's. */
+struct provium_connection *run_worker_start(void);
+int run_fork_start(void);
 
 /* runs_bulk.c: the writes make the files that are read. */
 void run_write(void);

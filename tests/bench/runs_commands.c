@@ -39,20 +39,25 @@ void run_spawn(void)
 	guest_exchange(&guest, FLOOR_SPAWN, 0);
 }
 
-void run_exec_parallel(void)
+void run_execs(unsigned int count)
 {
 	const struct provium_exec_options options = { .argv = true_argv };
-	struct provium_exec *commands[RUN_PARALLEL];
+	struct provium_exec *commands[RUN_EXECS_MAX];
 	struct provium_exec_result result;
 	struct provium_error error;
 
-	for (int i = 0; i < RUN_PARALLEL; i++)
+	for (unsigned int i = 0; i < count; i++)
 		check(provium_exec_start(guest.connection, &options, &commands[i], &error), &error);
-	for (int i = 0; i < RUN_PARALLEL; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		check(provium_exec_wait(commands[i], RUN_TIMEOUT_MS, &result, &error), &error);
 		check_result(&result);
 		provium_exec_free(commands[i]);
 	}
+}
+
+void run_exec_parallel(void)
+{
+	run_execs(RUN_PARALLEL);
 }
 
 void run_spawn_parallel(void)
@@ -60,8 +65,7 @@ void run_spawn_parallel(void)
 	guest_exchange(&guest, FLOOR_SPAWN_MANY, RUN_PARALLEL);
 }
 
-/* The worker ends with its connection. */
-void run_worker(void)
+struct provium_connection *run_worker_start(void)
 {
 	struct provium_connection *connection;
 	struct provium_worker worker;
@@ -73,13 +77,23 @@ void run_worker(void)
 				     &error),
 	      &error);
 	check(provium_ping(connection, RUN_TIMEOUT_MS, &error), &error);
-	provium_connection_free(connection);
+	return connection;
 }
 
-void run_fork(void)
+void run_worker(void)
+{
+	provium_connection_free(run_worker_start());
+}
+
+int run_fork_start(void)
 {
 	int fd = guest_dial(guest.socket, (unsigned int)guest_exchange(&guest, FLOOR_FORK, 0));
 
 	guest_echo(fd);
-	close(fd);
+	return fd;
+}
+
+void run_fork(void)
+{
+	close(run_fork_start());
 }
