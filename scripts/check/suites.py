@@ -189,17 +189,23 @@ def machine():
 
 
 def write_figures(documents, target):
-    """All figures of a run in one list, each with the guest that it was measured in."""
-    figures = []
+    """All figures of a run in one list, each with the guest that it was measured in.
+
+    What has another form goes beside them under its own name.
+    """
+    figures, others = [], {}
     for path in sorted(documents):
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
+        if "figures" not in document:
+            others[os.path.splitext(os.path.basename(path))[0]] = document
+            continue
         guest = {key: value for key, value in document.items() if key != "figures"}
-        figures += [{**guest, **figure} for figure in document.get("figures", [])]
+        figures += [{**guest, **figure} for figure in document["figures"]]
     if not figures:
         raise Failure("no figures were measured")
     document = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                "machine": machine(), "figures": figures}
+                "machine": machine(), "figures": figures, "others": others}
     with open(target, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=2)
         file.write("\n")
