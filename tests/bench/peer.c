@@ -84,17 +84,11 @@ static void find_port(struct port *port)
 void peer_start(const char *directory)
 {
 	struct port port;
-	const char *const argv[] = { GUEST_PEER "/ld-linux-x86-64.so.2",
-				     "--library-path",
-				     GUEST_PEER,
-				     GUEST_PEER "/qemu-ga",
-				     "-m",
-				     "virtio-serial",
-				     "-p",
-				     port.path,
-				     "-t",
-				     GUEST_PEER,
-				     NULL };
+	static const char loader[] = GUEST_PEER "/ld-linux-x86-64.so.2";
+	static const char program[] = GUEST_PEER "/qemu-ga";
+	const char *const argv[] = { loader, "--library-path", GUEST_PEER, program,
+				     "-m",   "virtio-serial",  "-p",       port.path,
+				     "-t",   GUEST_PEER,       NULL };
 	const struct provium_exec_options command = { .argv = argv };
 	const struct timeval timeout = { .tv_sec = PEER_TIMEOUT };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
