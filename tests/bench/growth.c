@@ -2,6 +2,7 @@
  * growth: how figures change with how much is asked for: commands in flight, workers, the size of a
  * file. Each beside its floor, in turns; growth_svg.py draws them.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -70,19 +71,20 @@ struct curve {
 	void (*run)(unsigned int amount);
 	void (*run_floor)(unsigned int amount);
 	unsigned int amounts[8];
+	/* The amount is KiB, told in MiB/s; else in milliseconds for each of the amount. */
+	bool is_bulk;
 };
 
-/* Milliseconds for each of the amount. */
 static const struct curve curves[] = {
 	{ "EXEC",
-	  "commands in flight",
+	  "in flight",
 	  "posix_spawn, wait",
 	  NULL,
 	  run_execs,
 	  run_spawns,
 	  { 1, 3, 10, 30, 100, 300, 1000 } },
 	{ "worker",
-	  "workers at once",
+	  "at once",
 	  "fork, connect, echo",
 	  NULL,
 	  run_workers,
@@ -94,21 +96,28 @@ static const struct curve curves[] = {
 	  make_file,
 	  run_read_kib,
 	  run_raw_read_kib,
-	  { 1, 16, 256, 4096, 32768, 262144 } },
+	  { 1, 16, 256, 4096, 32768, 262144 },
+	  .is_bulk = true },
 };
 
-static double each_ms(void (*run)(unsigned int amount), unsigned int amount)
+static double milliseconds(void (*run)(unsigned int amount), unsigned int amount)
 {
 	uint64_t start = monotonic_ns();
 
 	run(amount);
-	return (double)(monotonic_ns() - start) / 1e6 / amount;
+	return (double)(monotonic_ns() - start) / 1e6;
+}
+
+static double to_unit(const struct curve *curve, unsigned int amount, double elapsed_ms)
+{
+	return curve->is_bulk ? amount / 1024.0 / (elapsed_ms / 1e3) : elapsed_ms / amount;
 }
 
 static void measure(const struct curve *curve, unsigned int amount, json_t *list)
 {
 	char text[64];
-	const struct figure_name name = { text, "ms each", curve->floor };
+	const struct figure_name name = { text, curve->is_bulk ? "MiB/s" : "ms each",
+					  curve->floor };
 	struct figure figure = { 0 };
 	json_t *row;
 
@@ -116,10 +125,11 @@ static void measure(const struct curve *curve, unsigned int amount, json_t *list
 	if (curve->prepare)
 		curve->prepare(amount);
 	for (int round = 0; round < ROUNDS; round++) {
-		double own = each_ms(curve->run, amount);
-		double floor = each_ms(curve->run_floor, amount);
+		double own = milliseconds(curve->run, amount);
+		double floor = milliseconds(curve->run_floor, amount);
 
-		figure_add(&figure, own, floor, own / floor);
+		figure_add(&figure, to_unit(curve, amount, own), to_unit(curve, amount, floor),
+			   own / floor);
 	}
 	figure_report(&name, &figure, list);
 	row = json_array_get(list, json_array_size(list) - 1);

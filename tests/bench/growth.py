@@ -11,13 +11,12 @@ import sys
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360, 260, 64, 44, 52
 COLOURS = {"value": "#0b6e4f", "floor": "#8a8a8a"}
-# What is drawn a line below which text.
 NAMES = {"value": "Provium", "floor": "floor"}
 
 
 def decades(low, high):
-    return [10.0 ** number for number in range(math.floor(math.log10(low)),
-                                               math.ceil(math.log10(high)) + 1)]
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [10.0 ** exponent for exponent in exponents]
 
 
 def scale(ticks, start, end):
@@ -29,13 +28,20 @@ def text(x, y, content, anchor="middle", more=""):
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}"{more}>{content}</text>'
 
 
+def number(value):
+    for size, letter in (1e6, "M"), (1e3, "k"):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
 def axes(columns, rows, across, up, right):
     for tick in columns:
         yield (f'<path d="M{across(tick):.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>' +
-               text(across(tick), HEIGHT - BOTTOM + 15, f"{tick:g}"))
+               text(across(tick), HEIGHT - BOTTOM + 15, number(tick)))
     for tick in rows:
         yield (f'<path d="M{LEFT} {up(tick):.1f}H{right}" stroke="#ddd"/>' +
-               text(LEFT - 6, up(tick) + 4, f"{tick:g}", "end"))
+               text(LEFT - 6, up(tick) + 4, number(tick), "end"))
 
 
 def panel(points):
@@ -49,11 +55,12 @@ def panel(points):
                more=' font-weight="bold"')
     yield text((LEFT + right) / 2, 34, f'floor: {points[0]["floor_name"]}', more=' fill="#555"')
     yield from axes(columns, rows, across, up, right)
+    higher = max(COLOURS, key=lambda which: points[-1][which])
     for which, colour in COLOURS.items():
         line = " ".join(f'{across(point["amount"]):.1f},{up(point[which]):.1f}' for point in points)
         yield f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
         yield text(across(points[-1]["amount"]) - 4, up(points[-1][which]) +
-                   (-7 if which == "value" else 14), NAMES[which], "end", f' fill="{colour}"')
+                   (-7 if which == higher else 14), NAMES[which], "end", f' fill="{colour}"')
     yield text((LEFT + right) / 2, HEIGHT - 14, points[0]["of"])
 
 
@@ -64,8 +71,8 @@ def draw(document):
     yield (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * len(curves)}" height="{HEIGHT}" '
            'font-family="sans-serif" font-size="11">')
     yield '<rect width="100%" height="100%" fill="#fff"/>'
-    for number, points in enumerate(curves.values()):
-        yield f'<g transform="translate({WIDTH * number} 0)">'
+    for column, points in enumerate(curves.values()):
+        yield f'<g transform="translate({WIDTH * column} 0)">'
         yield from panel(points)
         yield "</g>"
     yield "</svg>"
