@@ -96,10 +96,10 @@ IN_CHILD static void reset_signals(void)
 		syscall(SYS_rt_sigaction, number, default_action, NULL, KERNEL_SIGSET_SIZE);
 }
 
-IN_CHILD static bool restore_oom_score(const struct loop *loop)
+IN_CHILD bool spawn_restore_oom_score(const struct server_config *config, const char *value)
 {
-	const struct server_config *config = loop->config;
-	size_t length = strlen(loop->oom_score_adj);
+	size_t length = strlen(value);
+	bool written;
 	int fd;
 
 	if (!config->restore_oom_score_adj)
@@ -110,8 +110,11 @@ IN_CHILD static bool restore_oom_score(const struct loop *loop)
 		fd = openat(config->proc_fd, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	else
 		fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	/* Closed with all others. */
-	return fd >= 0 && write(fd, loop->oom_score_adj, length) == (ssize_t)length;
+	if (fd < 0)
+		return false;
+	written = write(fd, value, length) == (ssize_t)length;
+	close(fd);
+	return written;
 }
 
 /*
@@ -260,7 +263,7 @@ IN_CHILD static void prepare_and_execute(const struct child_start *start)
 	if (start->request->terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		return;
 	result->step = SPAWN_OOM_SCORE;
-	if (!restore_oom_score(start->loop))
+	if (!spawn_restore_oom_score(start->loop->config, start->loop->oom_score_adj))
 		return;
 	/* All of ours are close-on-exec; a test may have opened others in the agent. */
 	result->step = SPAWN_CLOSE_RANGE;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 struct loop;
+struct server_config;
 
 #define SPAWN_STACK_SIZE ((size_t)16 << 10)
 
@@ -93,6 +94,12 @@ struct spawn_result {
  * *step says where.
  */
 bool spawn_set_credentials(const struct spawn_attributes *attributes, enum spawn_step *step);
+
+/*
+ * For a new process of ours, while it is still root's: the OOM killer may take it as it may take
+ * what init starts. value: config->oom_score_adj as text. False and errno.
+ */
+bool spawn_restore_oom_score(const struct server_config *config, const char *value);
 
 /*
  * Starts a program as leader of a new session and group, with default signal dispositions, an empty

@@ -161,6 +161,16 @@ static bool start_thread(struct worker *worker)
 	return errno == 0;
 }
 
+/* What a test's calls use up is the test's: with nobody else to kill, the kernel would panic. */
+static void become_mortal(const struct server_config *config)
+{
+	char value[12];
+
+	snprintf(value, sizeof(value), "%d", config->oom_score_adj);
+	if (!spawn_restore_oom_score(config, value))
+		log_warn("a worker keeps the agent's oom_score_adj: %m");
+}
+
 /* In the child: what belongs to the server's loops is let go, and what is left is a server anew. */
 static void run_process(struct worker *worker)
 {
@@ -173,6 +183,7 @@ static void run_process(struct worker *worker)
 	threads_forked();
 	process_group_leave();
 	fds_close_others(keep, ARRAY_SIZE(keep));
+	become_mortal(config);
 	serve(worker);
 	_exit(0);
 }

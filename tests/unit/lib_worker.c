@@ -121,6 +121,19 @@ START_TEST(test_life)
 }
 END_TEST
 
+/* The agent itself is not the OOM killer's; what runs a test's calls is, as a command is. */
+START_TEST(test_oom_score)
+{
+	char line[64];
+
+	spawn(PROVIUM_WORKER_FORK);
+	snprintf(line, sizeof(line), "cmp /proc/%d/oom_score_adj /proc/self/oom_score_adj",
+		 worker.pid);
+	expect_output(connection, line, "");
+	leave_worker();
+}
+END_TEST
+
 /* The requests of a connection, but for those of the main agent. */
 START_TEST(test_serves)
 {
@@ -576,6 +589,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tcase, test_kill_idle, 0, each);
 	tcase_add_loop_test(tcase, test_kill_in_a_call, 0, each);
 	tcase_add_loop_test(tcase, test_crash, 0, 2);
+	tcase_add_test(tcase, test_oom_score);
 	tcase_add_test(tcase, test_orphaned_group);
 	tcase_add_loop_test(tcase, test_death_of_the_server, 0, each);
 	tcase_add_loop_test(tcase, test_deadline, 0, each);
