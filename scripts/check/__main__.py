@@ -14,7 +14,8 @@ and bench, which take long. Installs missing Debian packages and fetches test ke
     unit         unit tests under the address and undefined behaviour sanitizers
     coverage     lines of the pure files that the unit tests execute: at least 90 %
     endurance    the same at full length: many commands, large files, more on the older kernel
-    matrix       many kernels, configured in many ways; inits; 200 shutdowns
+    matrix       many kernels, configured in many ways; inits; 200 shutdowns; an idle agent;
+                 a guest that is disturbed for two minutes; 100000 requests
     bench        figures beside floors measured in the same guest; --json FILE: all of them in one
                  file, each with its name, unit, value, floor, ratio, quartiles, goal and whether it
                  is met
