@@ -50,6 +50,8 @@ struct tail {
 	uint64_t known;
 	/* -1: it has no events. */
 	int inotify;
+	/* Its path names another file; it is read to its end once more. */
+	bool renamed;
 	int file_watch;
 	/* For events, or for data where there are none. */
 	struct watch *watch;
@@ -200,8 +202,15 @@ static enum work_progress follow_path(struct tail *tail)
 
 	if (!tail->by_path ||
 	    os_statx(AT_FDCWD, tail->work.subject, 0, STATX_TYPE | STATX_INO, &status) < 0 ||
-	    is_same(tail, &status) || !S_ISREG(status.stx_mode))
+	    is_same(tail, &status) || !S_ISREG(status.stx_mode)) {
+		tail->renamed = false;
 		return WORK_WAIT;
+	}
+	/* What it got before it lost the name may have come since it was read. */
+	if (!tail->renamed) {
+		tail->renamed = true;
+		return WORK_MORE;
+	}
 	tail->work.failed = file_open(&next, tail->work.subject, -1, O_RDONLY);
 	if (tail->work.failed)
 		return errno == ENOENT ? WORK_WAIT : WORK_FAILED;
@@ -209,6 +218,7 @@ static enum work_progress follow_path(struct tail *tail)
 	file_close(&tail->file);
 	next.fd = fd_raise(next.fd);
 	tail->file = next;
+	tail->renamed = false;
 	failed = identify(tail, &status);
 	if (!failed)
 		failed = watch_all(tail);
