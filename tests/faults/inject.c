@@ -186,6 +186,10 @@ static bool can_fail(const struct fault_class *class, const struct seccomp_notif
 	for (const int *call = class->calls; *call >= 0; call++) {
 		if (*call != request->data.nr)
 			continue;
+		/* What is only asked does not wait. */
+		if ((*call == SYS_waitid && request->data.args[3] & WNOHANG) ||
+		    (*call == SYS_wait4 && request->data.args[2] & WNOHANG))
+			return false;
 		describe_fd(request, target, sizeof(target));
 		/* An eventfd that does not wait cannot fail; media are what has a path. */
 		if (strstr(target, "[eventfd]"))

@@ -11,8 +11,12 @@ local vm = provium.fixture("base")
 local SPLAT = 0x40087070
 
 vm:push(module, "/tmp/provium_test.ko")
--- What loading it taints is told, and no fault.
-vm:exec("insmod /tmp/provium_test.ko")
+-- What loading it taints is told, and no fault; and that it has stayed.
+assert_raises(function()
+	vm:ledger(function()
+		vm:output("insmod /tmp/provium_test.ko")
+	end, { settle = 0, slab = false })
+end, "modules: provium_test")
 
 local fd = vm:syscall_buf("openat", 1, "/dev/provium-test\0", -100, 2, 0)
 

@@ -97,4 +97,37 @@ test("what an operation leaves behind is told", function()
 	vm:syscall("close", fd)
 end)
 
+test("keys and the kernel's memory are looked at too", function()
+	local ADD_KEY_SESSION = -3 -- KEY_SPEC_SESSION_KEYRING
+	local key
+
+	assert_contains(tostring(assert_raises(function()
+		vm:ledger(function()
+			key = vm:syscall_bufs("add_key", { [0] = "user\0", [1] = "ledger\0", [2] = "payload" },
+				0, 0, 0, 7, ADD_KEY_SESSION)
+			assert(key > 0, key)
+		end, { settle = 0, slab = false })
+	end, { code = "leak" })), "keys: ")
+	vm:syscall("keyctl", 3, key) -- KEYCTL_REVOKE
+
+	local create = "mkdir -p /tmp/many; cd /tmp/many; i=0; while [ $i -lt 2000 ]; do : > $i; "
+		.. "i=$((i + 1)); done"
+
+	assert_contains(tostring(assert_raises(function()
+		vm:ledger(function()
+			vm:output(create)
+		end, { settle = 0 })
+	end, { code = "leak" })), "slab: shmem_inode_cache: ")
+	-- One that a test knows of may grow.
+	vm:remove("/tmp/many", { recursive = true })
+	vm:ledger(function()
+		vm:output(create)
+	end, { slab = { shmem_inode_cache = 100000 } })
+	assert_raises(function()
+		vm:ledger(function()
+			vm:output("cd /tmp/many; : > one; : > two")
+		end, { slab = { shmem_inode_cache = -1 }, settle = 0 })
+	end, "slab: shmem_inode_cache")
+end)
+
 vm:shutdown()

@@ -84,7 +84,8 @@ test("json and output want a command that succeeds", function()
 end)
 
 test("jobs run on, are polled, waited for and killed", function()
-	local job = vm:background("echo begin; read line; echo got $line; exit 5", { stream_stdin = true })
+	local job = vm:background("echo begin; line=$(cat); echo got $line; exit 5",
+		{ stream_stdin = true })
 	local r = vm:job_wait(job)
 
 	assert(job.id > 0 and job.pid > 0)
@@ -181,7 +182,12 @@ test("system calls return what the kernel does", function()
 	assert_eq(vm:syscall("getpid"), vm:syscall(39))
 	assert_errno("EBADF", vm:syscall("close", 9999))
 	assert_errno("ENOSYS", vm:syscall(9999))
-	assert_eq(-0x7fffffffffffffff, vm:syscall("getpid") * 0 - 0x7fffffffffffffff)
+
+	-- All 64 bits of arguments and results: a float has 53.
+	local fd = vm:syscall_buf("memfd_create", 0, "m\0", 0, 0)
+
+	assert_eq(0x7ffffffffffff001, vm:syscall("lseek", fd, 0x7ffffffffffff001, 0))
+	assert_eq(0, vm:syscall("close", fd))
 	assert_raises(function()
 		vm:syscall("open_sesame")
 	end, "no system call 'open_sesame'")
