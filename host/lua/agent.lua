@@ -288,7 +288,7 @@ end
 -- What the kernel has reported since this was last asked. A test that asks answers for it: what it
 -- was told here does not fail it.
 function Agent:kernel_events()
-	return self.connection:kernel_events()
+	return (self.connection:kernel_events())
 end
 
 -- The next report, or nil after so many seconds.

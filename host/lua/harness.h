@@ -18,11 +18,9 @@ enum harness_outcome {
 	HARNESS_TODO,
 };
 
-/* Descriptors of one fixture: unix(7) takes no more than 253 in a message. */
-#define HARNESS_MAX_FDS  64
-
-/* The longest text that describes a fixture, without a NUL. */
-#define HARNESS_MAX_TEXT 65536
+/* Of one fixture, which is a snapshot; the text without a NUL. */
+#define HARNESS_MAX_FDS  PROVIUM_SNAPSHOT_MAX_FDS
+#define HARNESS_MAX_TEXT PROVIUM_SNAPSHOT_MAX_TEXT
 
 struct harness {
 	void *user;

@@ -19,23 +19,27 @@ static void push_event(lua_State *L, const struct provium_kernel_event *event)
 }
 
 /*
- * connection:kernel_events(): all that were not fetched yet. Also of a connection that has ended;
- * the agent is asked before, so that all is known that the kernel has printed by now.
+ * connection:kernel_events(seconds): all that were not fetched yet, also of a connection that has
+ * ended; and whether the agent has answered within that time, so that all is known that the kernel
+ * has printed by now. 0: it is not asked.
  */
 static int kernel_events(lua_State *L)
 {
 	struct lua_connection *connection = guest_check_connection(L, 1);
 	const struct provium_kernel_event *event;
+	int timeout_ms = value_seconds(L, 2, connection->timeout_ms);
 	lua_Integer count = 0;
 	struct provium_error error;
+	bool answered;
 
+	answered = timeout_ms != 0 && provium_ping(connection->connection, timeout_ms, NULL) == 0;
 	lua_newtable(L);
-	(void)provium_ping(connection->connection, connection->timeout_ms, NULL);
 	while (provium_kernel_next(connection->connection, 0, &event, &error) == 0) {
 		push_event(L, event);
 		lua_seti(L, -2, ++count);
 	}
-	return 1;
+	lua_pushboolean(L, answered);
+	return 2;
 }
 
 /* connection:kernel_next(seconds): the next that was not fetched, or nil. */

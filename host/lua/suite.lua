@@ -6,6 +6,7 @@ local vm = load("vm")
 
 local harness = core.harness
 
+-- directory: of the file that runs, for fixtures and for require.
 local suite = { functions = {} }
 
 -- The names of the tests that are running, outermost first.
@@ -127,9 +128,6 @@ end
 function suite.functions.todo(reason)
 	errors.fail("todo" .. (reason and ": " .. reason or ""), { code = "todo", reason = reason })
 end
-
--- The directory of the file that runs, for fixtures and for require.
-suite.directory = nil
 
 -- Makes the names of tests global.
 local function set_globals(provium)

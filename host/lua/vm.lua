@@ -203,23 +203,29 @@ function VM:boot(options)
 	return module.started(self, handle, connection)
 end
 
--- Events that no test has asked for; suite.lua judges them.
-function module.note_events(self)
+-- Seconds that a guest has to say what its kernel has said. One that was silent is not asked again:
+-- what has arrived by itself is all there is.
+local note_seconds = 10
+
+-- Events that no test has asked for; suite.lua judges them. With seconds = 0 nobody is waited for.
+function module.note_events(self, seconds)
 	self.events = self.events or {}
 	if not self.handle or self.ended then
 		return
 	end
+	seconds = self.silent and 0 or seconds or note_seconds
 
-	local ok, events = pcall(self.connection.kernel_events, self.connection)
+	local ok, events, answered = pcall(self.connection.kernel_events, self.connection, seconds)
 
+	self.silent = seconds > 0 and not answered or self.silent
 	for _, event in ipairs(ok and events or {}) do
 		table.insert(self.events, event)
 	end
 end
 
--- Before it ends, what its kernel has said: afterwards nobody can be asked.
+-- With what has arrived by now: whoever wants more asks before.
 local function close(self)
-	module.note_events(self)
+	module.note_events(self, 0)
 	self.ended = true
 	self.handle:close()
 	module.release(self)
@@ -267,6 +273,7 @@ function VM:shutdown(options)
 	end
 end
 
+-- At once, whatever state the guest is in.
 function VM:kill()
 	need_handle(self, "kill")
 	if not self.ended then

@@ -22,7 +22,7 @@ struct header {
 	uint64_t memory;
 };
 
-/* The longest message, which fits into the socket's buffer (socket(7), wmem_default) by far. */
+/* The longest message, which fits into the socket's buffer (socket(7), wmem_default: 212992). */
 #define MAX_SIZE  (sizeof(struct header) + CHANNEL_MAX_NAME + HARNESS_MAX_TEXT)
 
 #define NAME      CHANNEL_MAX_NAME
