@@ -9,8 +9,9 @@
  *
  * Congestion: when the queue costs more than QUEUE_HIGH the owner's producers stop (they ask
  * connection_congested), and neither are frames handled nor bytes received: a peer that sends
- * requests and reads no replies fills its own socket and not our memory. Under QUEUE_LOW a task
- * goes on with the frames that have arrived already and tells the owner.
+ * requests and reads no replies fills its own socket and not our memory; that it has gone is heard
+ * of by other means (ends.h). Under QUEUE_LOW a task goes on with the frames that have arrived
+ * already and tells the owner.
  *
  * Destruction: whoever finds that a connection is broken marks it CONNECTION_DEAD; only
  * connections_settle, which nobody calls from within a handler, tells its owner and frees it.
@@ -26,6 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/ends.h"
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/os.h"
@@ -272,6 +274,8 @@ static void connection_destroy(struct connection *connection)
 	ev_io_stop(loop->ev, &connection->writable);
 	ev_timer_stop(loop->ev, &connection->linger);
 	task_cancel(&connection->resume);
+	if (connection->congested)
+		ends_unwatch(loop, connection->fd);
 	close(connection->fd);
 	frame_reader_finish(&connection->frames);
 	queue_finish(&connection->queue, &loop->pool);
@@ -297,8 +301,10 @@ static void judge_congestion(struct connection *connection)
 	if (!connection->congested && connection->queue.bytes > QUEUE_HIGH) {
 		connection->congested = true;
 		ev_io_stop(connection->loop->ev, &connection->readable);
+		ends_watch(connection->loop, connection->fd, connection);
 	} else if (connection->congested && connection->queue.bytes < QUEUE_LOW) {
 		connection->congested = false;
+		ends_unwatch(connection->loop, connection->fd);
 		task_schedule(&connection->resume, connection->loop);
 	}
 }
@@ -349,6 +355,11 @@ void connection_finish(struct connection *connection, unsigned int linger_ms)
 	connection->linger.repeat = linger_ms / 1000.;
 	ev_now_update(connection->loop->ev);
 	ev_timer_again(connection->loop->ev, &connection->linger);
+}
+
+void connection_retry(struct connection *connection)
+{
+	mark_unsettled(connection);
 }
 
 void connection_abort(struct connection *connection)

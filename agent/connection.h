@@ -76,6 +76,9 @@ int connection_push(struct connection *connection, int wait_ms);
  */
 void connection_finish(struct connection *connection, unsigned int linger_ms);
 
+/* Tries to send at the end of the pass, which finds out whether the peer is still there. */
+void connection_retry(struct connection *connection);
+
 /* Closes at the end of the pass, whatever is queued. */
 void connection_abort(struct connection *connection);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/connection.h"
+#include "agent/ends.h"
 #include "agent/fds.h"
 #include "agent/server.h"
 #include "agent/spawn.h"
@@ -88,7 +89,7 @@ int loop_init(struct loop *loop, const struct server_config *config)
 	loop->null_fd = open_null(loop);
 	loop->spawn_stack = malloc(SPAWN_STACK_SIZE);
 	loop->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
-	if (loop->null_fd < 0 || !loop->spawn_stack || !loop->ev) {
+	if (loop->null_fd < 0 || !loop->spawn_stack || !loop->ev || !ends_start(loop)) {
 		int error = errno ? errno : ENOMEM;
 
 		loop_finish(loop);
@@ -99,6 +100,8 @@ int loop_init(struct loop *loop, const struct server_config *config)
 
 void loop_finish(struct loop *loop)
 {
+	if (loop->ends)
+		ends_stop(loop);
 	if (loop->ev)
 		ev_loop_destroy(loop->ev);
 	free(loop->spawn_stack);

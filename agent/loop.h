@@ -20,6 +20,7 @@
 #include "proto/codec.h"
 
 struct cgroups;
+struct ends;
 struct ev_io;
 struct ev_loop;
 struct init_wait;
@@ -65,6 +66,8 @@ struct loop {
 	/* Links struct connection: all. */
 	struct list connections;
 	unsigned int connection_count;
+	/* Of those that are congested (ends.c). */
+	struct ends *ends;
 	/* Links struct session. */
 	struct list sessions;
 	/* Links struct connection: those with something to send, or to be destroyed. */

@@ -288,6 +288,33 @@ START_TEST(congestion)
 }
 END_TEST
 
+/* The loop wakes though it neither reads nor can write; who has ended its sending may read on. */
+START_TEST(peer_ends_during_congestion)
+{
+	cleanup_free uint8_t *piece = calloc(1, PROVIUM_CHUNK);
+	uint64_t queued = 0, received = 0;
+
+	for (; !connection_congested(connection); queued += FRAME_HEADER + PROVIUM_CHUNK)
+		send_frame(piece, PROVIUM_CHUNK);
+	connections_settle(&loop);
+	put("\1\0\0\0x", 5);
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	loop_pass(&loop);
+	ck_assert(connection_congested(connection));
+	ck_assert_uint_eq(ends, 0);
+	behaviour = KEEP;
+	while (received < queued) {
+		received += get(piece, PROVIUM_CHUNK);
+		pass();
+	}
+	ck_assert_uint_eq(received, queued);
+	while (closes == 0)
+		loop_pass(&loop);
+	ck_assert_uint_eq(frames, 1);
+	ck_assert_uint_eq(ends, 1);
+}
+END_TEST
+
 START_TEST(sends_buffers)
 {
 	struct buffer *buffer = buffer_pool_take(&loop.pool);
@@ -321,6 +348,7 @@ int main(void)
 	tcase_add_test(tcase, finished_and_lingering);
 	tcase_add_test(tcase, aborted_within_a_handler);
 	tcase_add_test(tcase, congestion);
+	tcase_add_test(tcase, peer_ends_during_congestion);
 	tcase_add_test(tcase, sends_buffers);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);

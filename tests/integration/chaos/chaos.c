@@ -1,8 +1,8 @@
 /*
- *     vm-chaos KERNELS [SECONDS [CPUS]]
+ *     vm-chaos KERNELS [SECONDS [CPUS [NAME]]]
  *
- * KERNELS is a directory with vmlinuz and modules/. Each disturbance once, and all again until
- * SECONDS (120) have passed; in a guest with CPUS (2).
+ * KERNELS is a directory with vmlinuz and modules/. Each disturbance once, or the one of that name,
+ * and all again until SECONDS (120) have passed; in a guest with CPUS (2).
  */
 #include "tests/integration/chaos/chaos.h"
 
@@ -37,12 +37,15 @@ static const struct {
 	{ "QEMU stopped", chaos_qemu },
 	{ "slow host", chaos_slow_host },
 	{ "stuck host", chaos_stuck_host },
+	{ "leaving hosts", chaos_leaving_hosts },
 	{ "connects", chaos_connects },
 };
 
 static struct provium_error error;
 static unsigned int seconds = 120;
 static unsigned int cpus = 2;
+/* NULL: all. */
+static const char *only;
 
 void chaos_served(struct chaos *chaos)
 {
@@ -124,12 +127,15 @@ static void run_all(struct chaos *chaos)
 	unsigned int count = 0;
 	char text[400];
 
-	for (; count < ARRAY_SIZE(disturbances) ||
-	       machine_now_ms() - start < (uint64_t)seconds * 1000;
-	     count++) {
-		size_t i = count % ARRAY_SIZE(disturbances);
+	for (size_t next = 0;
+	     next < ARRAY_SIZE(disturbances) || machine_now_ms() - start < (uint64_t)seconds * 1000;
+	     next++) {
+		size_t i = next % ARRAY_SIZE(disturbances);
 		uint64_t begun = machine_now_ms();
 
+		if (only && strcmp(only, disturbances[i].name) != 0)
+			continue;
+		count++;
 		chaos->note[0] = '\0';
 		printf("# %s", disturbances[i].name);
 		disturbances[i].run(chaos);
@@ -177,13 +183,15 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("vm-chaos");
 	TCase *tcase = tcase_create("chaos");
 
-	if (argc < 2 || argc > 4)
+	if (argc < 2 || argc > 5)
 		return 2;
 	machine_kernels = argv[1];
 	if (argc > 2)
 		seconds = (unsigned int)strtoul(argv[2], NULL, 10);
 	if (argc > 3)
 		cpus = (unsigned int)strtoul(argv[3], NULL, 10);
+	if (argc > 4)
+		only = argv[4];
 	tcase_add_checked_fixture(tcase, machine_start, machine_finish);
 	/* The last round, and each wait in it, have an end as well. */
 	tcase_set_timeout(tcase, seconds + 600);

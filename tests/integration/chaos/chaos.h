@@ -59,6 +59,7 @@ void chaos_workers(struct chaos *chaos);
 
 void chaos_slow_host(struct chaos *chaos);
 void chaos_stuck_host(struct chaos *chaos);
+void chaos_leaving_hosts(struct chaos *chaos);
 void chaos_connects(struct chaos *chaos);
 
 #endif

@@ -17,6 +17,8 @@
 #define STUCK_MS   3000
 /* Bytes of the agent's memory while its output is not taken: a queue has 1 MiB. */
 #define STUCK_MOST MIB(8)
+/* Hosts that leave at once. */
+#define LEAVING    8
 /* Connections in a second, in all, and open at a time. */
 #define RATE       1000
 #define CONNECTS   UINT64_C(5000)
@@ -80,6 +82,48 @@ void chaos_stuck_host(struct chaos *chaos)
 	snprintf(chaos->note, sizeof(chaos->note),
 		 "others served %u times meanwhile, %llu KiB queued, server %llu KiB", served,
 		 (unsigned long long)queued >> 10, (unsigned long long)resident >> 10);
+}
+
+static void read_some(struct provium_connection *connection, size_t size)
+{
+	struct pollfd pollfd = { .fd = provium_connection_fd(connection), .events = POLLIN };
+	static char ignored[KIB(16)];
+
+	while (size > 0) {
+		ssize_t count;
+
+		ck_assert_int_eq(poll(&pollfd, 1, SOON), 1);
+		count = read(pollfd.fd, ignored, MIN(size, sizeof(ignored)));
+		ck_assert_int_gt(count, 0);
+		size -= (size_t)count;
+	}
+}
+
+/*
+ * They read for a while, say that they want no more, and go at once, while the agent has more to
+ * send than it can.
+ */
+void chaos_leaving_hosts(struct chaos *chaos)
+{
+	struct provium_connection *leaving[LEAVING];
+	struct provium_exec *execs[LEAVING];
+	uint64_t start = machine_now_ms();
+	struct provium_info info;
+
+	for (size_t i = 0; i < LEAVING; i++)
+		leaving[i] = connect_endless(chaos, &execs[i]);
+	do {
+		ck_assert_uint_lt(machine_now_ms() - start, SOON);
+		chaos_served(chaos);
+		check_ok(provium_info(chaos->connection, SOON, &info, &error));
+	} while (info.queued_bytes < LEAVING * MIB(1));
+	for (size_t i = 0; i < LEAVING; i++) {
+		read_some(leaving[i], i * KIB(64));
+		provium_exec_free(execs[i]);
+		provium_connection_free(leaving[i]);
+	}
+	snprintf(chaos->note, sizeof(chaos->note), "%llu KiB queued for %d",
+		 (unsigned long long)info.queued_bytes >> 10, LEAVING);
 }
 
 /* As provium-vsock(1) has it; the answer comes later. */
