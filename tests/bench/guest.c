@@ -91,7 +91,7 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 	struct provium_error error;
 	uint64_t start;
 
-	*guest = (struct guest){ .floor_fd = -1 };
+	*guest = (struct guest){ .floor_fd = -1, .skeleton_fd = -1 };
 	snprintf(guest->directory, sizeof(guest->directory), "%s/provium-bench-XXXXXX",
 		 base ? base : "/tmp");
 	if (!mkdtemp(guest->directory))
@@ -117,6 +117,7 @@ void guest_end(struct guest *guest)
 {
 	running = NULL;
 	close_fd(guest->floor_fd);
+	close_fd(guest->skeleton_fd);
 	provium_exec_free(guest->floor);
 	provium_vm_free(guest->vm);
 	peer_remove(guest->directory);
@@ -171,15 +172,6 @@ int guest_start_job(struct provium_connection *connection, const char *const *ar
 	    error.code != PROVIUM_CANCELLED)
 		die("%s has ended before it was ready", argv[0]);
 	return pid;
-}
-
-void guest_kill_job(struct provium_connection *connection, const char *name)
-{
-	const struct provium_job_ref ref = { .name = name };
-	struct provium_job_result result;
-	struct provium_error error;
-
-	check(provium_job_kill(connection, &ref, NULL, TIMEOUT_MS, &result, &error), &error);
 }
 
 static void write_all(int fd, const void *data, size_t size)
@@ -261,6 +253,28 @@ void guest_start_floor(struct guest *guest)
 		check(provium_connection_dispatch(guest->connection, TIMEOUT_MS, &error), &error);
 	}
 	guest->floor_fd = guest_dial(guest->socket, FLOOR_PORT);
+}
+
+void guest_start_skeleton(struct guest *guest)
+{
+	char port[16];
+	const char *const argv[] = { GUEST_SKELETON, port, NULL };
+
+	snprintf(port, sizeof(port), "%u", SKELETON_PORT);
+	guest->skeleton_pid = guest_start_job(guest->connection, argv);
+	guest->skeleton_fd = guest_dial(guest->socket, SKELETON_PORT);
+}
+
+void guest_ask_skeleton(const struct guest *guest)
+{
+	/* The length of what follows it; id: 7; data, of 56 bytes. */
+	static const unsigned char message[64] = { 60, 0, 0, 0, 0x08, 7, 0x12, 56 };
+	unsigned char reply[sizeof(message)];
+
+	write_all(guest->skeleton_fd, message, sizeof(message));
+	read_all(guest->skeleton_fd, reply, sizeof(reply));
+	if (memcmp(reply, message, sizeof(message)) != 0)
+		die("guest-skeleton answered something else");
 }
 
 uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_t size)

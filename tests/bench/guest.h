@@ -32,6 +32,9 @@ struct guest {
 	/* guest-floor, where it has been started. */
 	struct provium_exec *floor;
 	int floor_fd;
+	/* guest-skeleton, where it has been started. */
+	int skeleton_pid;
+	int skeleton_fd;
 };
 
 /* Where the programs are in the guest. */
@@ -40,12 +43,14 @@ struct guest {
 #define GUEST_SKELETON "/bench/skeleton"
 #define GUEST_PEER     "/bench/peer"
 
-/* Its vsock port. */
+/* Their vsock ports. */
 #define FLOOR_PORT     6123
+#define SKELETON_PORT  6124
 
 /* All of these end the program with a message where something fails. */
 void guest_boot(struct guest *guest, const struct guest_options *options);
 void guest_start_floor(struct guest *guest);
+void guest_start_skeleton(struct guest *guest);
 void guest_end(struct guest *guest);
 
 /* "tcg" or "kvm". Static. */
@@ -56,7 +61,6 @@ void guest_describe(const struct guest *guest, json_t *document);
 
 /* Starts a job that is called as its program, and returns its pid once it has written something. */
 int guest_start_job(struct provium_connection *connection, const char *const *argv);
-void guest_kill_job(struct provium_connection *connection, const char *name);
 
 /* Connects to a port of the guest by the socket of its provium-vsock. */
 int guest_dial(const char *path, unsigned int port);
@@ -64,6 +68,9 @@ int guest_dial(const char *path, unsigned int port);
 /* One exchange with guest-floor, `size` bytes of bulk data included; returns its answer's number.
  */
 uint64_t guest_exchange(const struct guest *guest, enum floor_kind kind, uint64_t size);
+
+/* One message of 64 bytes to guest-skeleton, which decodes and encodes it, and back. */
+void guest_ask_skeleton(const struct guest *guest);
 
 /* 64 bytes there and back, over a connection of guest_dial. */
 void guest_echo(int fd);

@@ -1,6 +1,7 @@
 #include "tests/bench/rounds.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/util.h"
 #include "tests/bench/guest.h"
@@ -49,20 +50,29 @@ static void warm_up(const struct measurement *measurement)
 	measurement->run_floor();
 }
 
-void rounds_measure(const struct measurement *measurements, size_t count, unsigned int rounds,
-		    json_t *list)
+static bool is_wanted(const struct measurement *measurement, const char *only, unsigned int round)
+{
+	if (only && !strstr(measurement->name.name, only))
+		return false;
+	return round % MAX(measurement->every, 1u) == 0;
+}
+
+void rounds_measure(const struct measurement *measurements, size_t count, const char *only,
+		    unsigned int rounds, json_t *list)
 {
 	struct figure *figures = calloc(count, sizeof(*figures));
 
 	if (!figures)
 		die("no memory");
 	for (size_t i = 0; i < count; i++)
-		warm_up(&measurements[i]);
+		if (is_wanted(&measurements[i], only, 0))
+			warm_up(&measurements[i]);
 	for (unsigned int round = 0; round < rounds; round++)
 		for (size_t i = 0; i < count; i++)
-			if (round % MAX(measurements[i].every, 1u) == 0)
+			if (is_wanted(&measurements[i], only, round))
 				run_round(&measurements[i], &figures[i]);
 	for (size_t i = 0; i < count; i++)
-		figure_report(&measurements[i].name, &figures[i], list);
+		if (is_wanted(&measurements[i], only, 0))
+			figure_report(&measurements[i].name, &figures[i], list);
 	free(figures);
 }

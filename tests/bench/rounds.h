@@ -16,8 +16,11 @@ struct measurement {
 	bool is_bulk;
 };
 
-/* Appends a figure for each to the list. A round before those that count warms up. */
-void rounds_measure(const struct measurement *measurements, size_t count, unsigned int rounds,
-		    json_t *list);
+/*
+ * Appends a figure for each to the list, or for those alone whose name has `only` in it. A round
+ * before those that count warms up.
+ */
+void rounds_measure(const struct measurement *measurements, size_t count, const char *only,
+		    unsigned int rounds, json_t *list);
 
 #endif

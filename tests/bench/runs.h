@@ -24,6 +24,7 @@ extern uint64_t bulk_bytes;
 /* runs_commands.c */
 void run_ping(void);
 void run_echo(void);
+void run_skeleton(void);
 void run_exec(void);
 void run_spawn(void);
 void run_exec_parallel(void);

@@ -14,6 +14,11 @@ void run_echo(void)
 	guest_exchange(&guest, FLOOR_ECHO, 0);
 }
 
+void run_skeleton(void)
+{
+	guest_ask_skeleton(&guest);
+}
+
 static const char *const true_argv[] = { GUEST_TRUE, NULL };
 
 static void check_result(const struct provium_exec_result *result)

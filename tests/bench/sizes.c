@@ -11,12 +11,10 @@
 #include "tests/bench/figures.h"
 #include "tests/bench/runs.h"
 
-#define AGENT_GOAL    3
-#define WRAPPER_GOAL  KIB(16)
-#define SHIM_GOAL     KIB(128)
-#define MEMORY_GOAL   3
-
-#define SKELETON_PORT 6124
+#define AGENT_GOAL   3
+#define WRAPPER_GOAL KIB(16)
+#define SHIM_GOAL    KIB(128)
+#define MEMORY_GOAL  3
 
 static double size_of(const char *path)
 {
@@ -94,46 +92,15 @@ static double resident(int pid)
 	return (double)guest_number(pid, "smaps_rollup", "\nRss:");
 }
 
-static int start_skeleton(void)
-{
-	char port[16];
-	const char *const argv[] = { GUEST_SKELETON, port, NULL };
-
-	snprintf(port, sizeof(port), "%u", SKELETON_PORT);
-	return guest_start_job(guest.connection, argv);
-}
-
-/* One message, so that it has decoded and encoded, as the agent has. */
-static void ask_skeleton(void)
-{
-	/* id: 7 */
-	static const unsigned char frame[] = { 2, 0, 0, 0, 8, 7 };
-	unsigned char reply[sizeof(frame)];
-	int fd = guest_dial(guest.socket, SKELETON_PORT);
-
-	if (write(fd, frame, sizeof(frame)) != sizeof(frame))
-		die("guest-skeleton: %s", strerror(errno));
-	for (size_t done = 0; done < sizeof(reply);) {
-		ssize_t count = read(fd, reply + done, sizeof(reply) - done);
-
-		if (count <= 0)
-			die("guest-skeleton has ended");
-		done += (size_t)count;
-	}
-	if (memcmp(reply, frame, sizeof(frame)) != 0)
-		die("guest-skeleton answered something else");
-	close(fd);
-}
-
 void sizes_of_memory(json_t *list)
 {
 	static const struct figure_name name = { "agent's memory", "KiB", "libev, protobuf-c",
 						 MEMORY_GOAL };
 	int pid = provium_connection_agent(guest.connection)->pid;
 	double own = resident(pid) + resident((int)guest_number(pid, "status", "\nPPid:"));
-	int skeleton = start_skeleton();
 
-	ask_skeleton();
-	report(&name, own, resident(skeleton), list);
-	guest_kill_job(guest.connection, GUEST_SKELETON);
+	/* One message, so that it has decoded and encoded, as the agent has. */
+	guest_start_skeleton(&guest);
+	guest_ask_skeleton(&guest);
+	report(&name, own, resident(guest.skeleton_pid), list);
 }
