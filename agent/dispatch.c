@@ -46,12 +46,6 @@ size_t dispatch_served(const struct loop *loop, uint32_t *codes)
 	return count;
 }
 
-/* The body, whichever it is: the members of the union are pointers to messages alike. */
-static const ProtobufCMessage *body_of(const Provium__V1__Message *message)
-{
-	return &message->exec->base;
-}
-
 /* A message that is no request. */
 static void refuse_code(struct session *session, const Provium__V1__Message *message)
 {
@@ -180,7 +174,7 @@ static void dispatch_message(struct session *session, const Provium__V1__Message
 			    message->base.unknown_fields[0].tag);
 		return;
 	}
-	if (!check_fields(body_of(message), &rule->fields, &failure)) {
+	if (!check_fields(message_body(message), &rule->fields, &failure)) {
 		if (rule->continues)
 			refuse_continued(session, message->id, rule, &failure);
 		else

@@ -57,7 +57,7 @@ bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *mess
 	size = message_frame_size(message);
 	frame = connection_reserve(session->connection, size);
 	if (frame) {
-		message_frame_pack(message, frame);
+		message_frame_pack(message, size, frame);
 		connection_commit(session->connection, size);
 	}
 	message->kernel_events = NULL;

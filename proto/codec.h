@@ -71,7 +71,10 @@ uint32_t message_peek_id(const uint8_t *data, size_t size);
 /* Bytes of the frame, header included. */
 size_t message_frame_size(const Provium__V1__Message *message);
 
-/* Writes message_frame_size(message) bytes. */
-void message_frame_pack(const Provium__V1__Message *message, uint8_t *frame);
+/* Writes size bytes, which is what message_frame_size has returned. */
+void message_frame_pack(const Provium__V1__Message *message, size_t size, uint8_t *frame);
+
+/* The body, whichever it is; the message has one. */
+const ProtobufCMessage *message_body(const Provium__V1__Message *message);
 
 #endif

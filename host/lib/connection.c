@@ -123,7 +123,7 @@ int connection_send(struct provium_connection *connection, const Provium__V1__Me
 				 connection_queued(connection));
 	if (queue_reserve(connection, size) < 0)
 		return error_set(error, PROVIUM_HOST, ENOMEM, "a request of %zu bytes", size);
-	message_frame_pack(message, connection->queue + connection->queue_end);
+	message_frame_pack(message, size, connection->queue + connection->queue_end);
 	connection->queue_end += size;
 	flush(connection);
 	return 0;

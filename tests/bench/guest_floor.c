@@ -194,7 +194,7 @@ static bool decode_program(uint32_t calls, uint64_t *elapsed_ns)
 	frame = malloc(size);
 	if (!frame)
 		return false;
-	message_frame_pack(&message, frame);
+	message_frame_pack(&message, size, frame);
 	decoder_init(&decoder);
 	start = monotonic_ns();
 	good = decoder_decode(&decoder, frame + FRAME_HEADER, size - FRAME_HEADER, &decoded) ==
@@ -212,6 +212,7 @@ static bool encode_result(uint32_t calls, uint64_t *elapsed_ns)
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
 	cleanup_free uint8_t *frame = NULL;
 	uint64_t start;
+	size_t size;
 
 	if (!results || !durations)
 		return false;
@@ -225,10 +226,11 @@ static bool encode_result(uint32_t calls, uint64_t *elapsed_ns)
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL_RESULT;
 	message.syscall_result = &body;
 	start = monotonic_ns();
-	frame = malloc(message_frame_size(&message));
+	size = message_frame_size(&message);
+	frame = malloc(size);
 	if (!frame)
 		return false;
-	message_frame_pack(&message, frame);
+	message_frame_pack(&message, size, frame);
 	*elapsed_ns = monotonic_ns() - start;
 	return true;
 }

@@ -48,7 +48,7 @@ static void check_again(const Provium__V1__Message *message)
 	enum decode_status status;
 
 	require(frame);
-	message_frame_pack(message, frame);
+	message_frame_pack(message, size, frame);
 	decoder_init(&decoder);
 	status = decoder_decode(&decoder, frame + FRAME_HEADER, size - FRAME_HEADER, &again);
 	/* Encoding is the shortest form: the limit may be lower than it was. */

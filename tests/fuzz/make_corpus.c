@@ -51,7 +51,7 @@ static void write_codec_seeds(void)
 
 			if (!frame)
 				die("malloc");
-			message_frame_pack(message, frame);
+			message_frame_pack(message, size, frame);
 			snprintf(name, sizeof(name), "%s-%zu", generate_body_name(body), choice);
 			write_seed("codec", name, "", 0, frame + FRAME_HEADER, size - FRAME_HEADER);
 			free(frame);
@@ -89,12 +89,15 @@ static size_t script_size;
 
 static void add(uint32_t id, Provium__V1__Message *message)
 {
+	size_t size;
+
 	message->has_id = true;
 	message->id = id;
-	if (script_size + message_frame_size(message) > sizeof(script))
+	size = message_frame_size(message);
+	if (script_size + size > sizeof(script))
 		die("dispatch");
-	message_frame_pack(message, script + script_size);
-	script_size += message_frame_size(message);
+	message_frame_pack(message, size, script + script_size);
+	script_size += size;
 }
 
 static void end_script(const char *name)

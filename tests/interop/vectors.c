@@ -27,7 +27,7 @@ static void print_message(const Provium__V1__Message *message)
 
 	if (!frame)
 		die("no memory");
-	message_frame_pack(message, frame);
+	message_frame_pack(message, size, frame);
 	for (size_t i = FRAME_HEADER; i < size; i++)
 		printf("%02x", frame[i]);
 	putchar('\n');

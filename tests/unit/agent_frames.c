@@ -78,7 +78,7 @@ START_TEST(cut_frames)
 	ping.payload = BYTES("some bytes to be cut");
 	size = message_frame_size(&message);
 	ck_assert_uint_le(size, sizeof(frame));
-	message_frame_pack(&message, frame);
+	message_frame_pack(&message, size, frame);
 
 	for (size_t cut = 0; cut <= size; cut++) {
 		struct client other;
@@ -111,7 +111,7 @@ START_TEST(pieces_and_batches)
 	for (message.id = 1; message.id <= 100; message.id++) {
 		size = message_frame_size(&message);
 		ck_assert_uint_le(filled + size, sizeof(frames));
-		message_frame_pack(&message, frames + filled);
+		message_frame_pack(&message, size, frames + filled);
 		filled += size;
 	}
 	client_send_bytes(&client, frames, filled);

@@ -250,15 +250,17 @@ void client_send_bytes(struct client *sending, const void *data, size_t size)
 uint32_t client_send(struct client *sending, Provium__V1__Message *message)
 {
 	cleanup_free uint8_t *frame = NULL;
+	size_t size;
 
 	if (!message->has_id) {
 		message->has_id = true;
 		message->id = ++sending->last_id;
 	}
-	frame = malloc(message_frame_size(message));
+	size = message_frame_size(message);
+	frame = malloc(size);
 	ck_assert_ptr_nonnull(frame);
-	message_frame_pack(message, frame);
-	client_send_bytes(sending, frame, message_frame_size(message));
+	message_frame_pack(message, size, frame);
+	client_send_bytes(sending, frame, size);
 	return message->id;
 }
 

@@ -29,11 +29,14 @@ static size_t script_size;
 
 static void add(uint32_t id, Provium__V1__Message *message)
 {
+	size_t size;
+
 	message->has_id = true;
 	message->id = id;
-	ck_assert_uint_le(script_size + message_frame_size(message), sizeof(script));
-	message_frame_pack(message, script + script_size);
-	script_size += message_frame_size(message);
+	size = message_frame_size(message);
+	ck_assert_uint_le(script_size + size, sizeof(script));
+	message_frame_pack(message, size, script + script_size);
+	script_size += size;
 }
 
 static ProtobufCBinaryData bytes(const char *text)

@@ -170,7 +170,7 @@ START_TEST(unread_replies)
 	ping.has_payload = true;
 	ping.payload = (ProtobufCBinaryData){ sizeof(payload), payload };
 	size = message_frame_size(&message);
-	message_frame_pack(&message, frame);
+	message_frame_pack(&message, size, frame);
 	/* Until our own side is full for good. */
 	for (;;) {
 		struct pollfd poll_fd = { .fd = slow.fd, .events = POLLOUT };

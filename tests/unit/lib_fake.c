@@ -142,7 +142,7 @@ void fake_send(struct fake *fake, const Provium__V1__Message *message)
 	uint8_t *frame = malloc(size);
 
 	fake_check(fake, frame != NULL);
-	message_frame_pack(message, frame);
+	message_frame_pack(message, size, frame);
 	fake_send_bytes(fake, frame, size);
 	free(frame);
 }

@@ -35,7 +35,7 @@ static struct frame pack(const Provium__V1__Message *message)
 
 	frame.data = malloc(frame.size);
 	ck_assert_ptr_nonnull(frame.data);
-	message_frame_pack(message, frame.data);
+	message_frame_pack(message, frame.size, frame.data);
 	return frame;
 }
 
@@ -91,6 +91,85 @@ static void check_round_trip(Provium__V1__Message *message, const char *name)
 START_TEST(round_trip)
 {
 	for_all_messages(check_round_trip);
+}
+END_TEST
+
+/* What is written without protobuf-c is what it would have written. */
+static void check_encoding(Provium__V1__Message *message, const char *name)
+{
+	struct frame frame = pack(message);
+	uint8_t *theirs = malloc(body_size(&frame));
+
+	ck_assert_ptr_nonnull(theirs);
+	if (provium__v1__message__get_packed_size(message) != body_size(&frame))
+		ck_abort_msg("%s has another size than protobuf-c's", name);
+	provium__v1__message__pack(message, theirs);
+	if (memcmp(theirs, body(&frame), body_size(&frame)) != 0)
+		ck_abort_msg("%s is encoded otherwise than by protobuf-c", name);
+	free(theirs);
+	free(frame.data);
+}
+
+/* Each with an id of one to five bytes, and with none. */
+static void check_encodings(Provium__V1__Message *message, const char *name)
+{
+	for (unsigned int bits = 0; bits < 32; bits += 7) {
+		message->has_id = true;
+		message->id = 1u << bits;
+		check_encoding(message, name);
+	}
+	message->has_id = false;
+	check_encoding(message, name);
+}
+
+START_TEST(encoded_as_by_protobuf_c)
+{
+	for_all_messages(check_encodings);
+}
+END_TEST
+
+/* A PING whose payload is as long as it takes for each length of a length. */
+START_TEST(lengths_of_bodies)
+{
+	static uint8_t payload[(1 << 14) + 16];
+	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
+	Provium__V1__Ping ping = PROVIUM__V1__PING__INIT;
+
+	message.body_case = PROVIUM__V1__MESSAGE__BODY_PING;
+	message.ping = &ping;
+	ping.has_payload = true;
+	ping.payload.data = payload;
+	for (ping.payload.len = 0; ping.payload.len < sizeof(payload); ping.payload.len++)
+		if (ping.payload.len < 300 || ping.payload.len > (1 << 14) - 16)
+			check_encoding(&message, "PING");
+}
+END_TEST
+
+/* In any order, and as protobuf has it where a field comes again: the last one counts. */
+START_TEST(orders_and_repetitions)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+		uint32_t id;
+		size_t payload;
+	} cases[] = {
+		{ "\x80\x01\x07\x6a\x03\x0a\x01x", 8, 7, 1 },
+		{ "\x6a\x03\x0a\x01x\x80\x01\x07", 8, 7, 1 },
+		{ "\x80\x01\x07\x80\x01\x08\x6a\x03\x0a\x01x", 11, 8, 1 },
+		{ "\x80\x01\x07\x6a\x03\x0a\x01x\x6a\x04\x0a\x02yz", 14, 7, 2 },
+		{ "\x0a\x00\x6a\x03\x0a\x01x", 7, 0, 1 },
+		/* Longer than it need be. */
+		{ "\x80\x81\x00\x87\x00\x6a\x83\x00\x0a\x01x", 11, 7, 1 },
+	};
+	Provium__V1__Message *message;
+
+	ck_assert_int_eq(decoder_decode(&decoder, (const uint8_t *)cases[_i].bytes, cases[_i].size,
+					&message),
+			 DECODE_OK);
+	ck_assert_uint_eq(message->id, cases[_i].id);
+	ck_assert_int_eq(message->body_case, PROVIUM__V1__MESSAGE__BODY_PING);
+	ck_assert_uint_eq(message->ping->payload.len, cases[_i].payload);
 }
 END_TEST
 
@@ -470,6 +549,9 @@ int main(void)
 	tcase_add_checked_fixture(tcase, start, finish);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, round_trip);
+	tcase_add_test(tcase, encoded_as_by_protobuf_c);
+	tcase_add_test(tcase, lengths_of_bodies);
+	tcase_add_loop_test(tcase, orders_and_repetitions, 0, 6);
 	tcase_add_test(tcase, equality_sees_differences);
 	tcase_add_test(tcase, cut_at_every_byte);
 	tcase_add_test(tcase, nothing_is_a_message_without_a_body);
