@@ -1,6 +1,7 @@
 /*
  * System calls of the guest's programs, in the place of the C library's functions, which are
- * cancellation points, or know what to do on kernels older than ours: 3 KiB of the agent.
+ * cancellation points, keep books for such as nobody uses here, or know what to do on kernels older
+ * than ours: 4 KiB of the agent.
  *
  * musl pads struct msghdr where the kernel has a size_t (recvmsg(2)): who calls sendmsg() has
  * cleared it, as an initialiser does.
@@ -8,7 +9,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -91,6 +94,38 @@ int signalfd(int fd, const sigset_t *set, int flags)
 int nanosleep(const struct timespec *time, struct timespec *left)
 {
 	return (int)syscall(SYS_nanosleep, time, left);
+}
+
+/* The kernel's (rt_sigaction(2)), and where it returns to from a handler: musl's, hidden there. */
+struct kernel_sigaction {
+	void (*handler)(int number);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000
+__attribute__((visibility("hidden"))) extern void __restore_rt(void);
+
+int sigaction(int number, const struct sigaction *restrict action, struct sigaction *restrict old)
+{
+	struct kernel_sigaction set = {
+		.handler = action->sa_handler,
+		.flags = (unsigned long)action->sa_flags | KERNEL_SA_RESTORER,
+		.restorer = __restore_rt,
+	};
+
+	/* Nobody here asks for it. */
+	(void)old;
+	memcpy(&set.mask, &action->sa_mask, sizeof(set.mask));
+	return (int)syscall(SYS_rt_sigaction, number, &set, NULL, sizeof(set.mask));
+}
+
+/* What was there before is not told. */
+void (*signal(int number, void (*handler)(int)))(int)
+{
+	const struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	return sigaction(number, &action, NULL) < 0 ? SIG_ERR : SIG_DFL;
 }
 
 /* A handler that somebody has set has its turn, and does not keep it from ending. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@
 #include "common/cleanup.h"
 
 /* Between two attempts to have an fd watched that the kernel has no memory for. */
-#define UNWATCHED_US 1000
+#define UNWATCHED_MS 1
 
 void task_init(struct task *task, void (*run)(struct task *task))
 {
@@ -117,7 +118,7 @@ bool loop_unwatched(struct ev_loop *ev, struct ev_io *watcher, int events)
 	if (!(events & EV_ERROR) || fcntl(watcher->fd, F_GETFD) < 0)
 		return false;
 	/* It comes when others give theirs back. */
-	usleep(UNWATCHED_US);
+	poll(NULL, 0, UNWATCHED_MS);
 	/* Anew, or libev takes it for what it has told the kernel. */
 	ev_io_set(watcher, watcher->fd, watcher->events & (EV_READ | EV_WRITE));
 	ev_io_start(ev, watcher);

@@ -5,8 +5,11 @@
 
 void process_group_leave(void)
 {
-	/* It makes the group, which is there as long as somebody is in it, dead or alive. */
-	pid_t leader = _Fork();
+	/*
+	 * It makes the group, which is there as long as somebody is in it, dead or alive; vfork(2),
+	 * as it needs no memory of its own for that.
+	 */
+	pid_t leader = vfork();
 
 	if (leader == 0) {
 		setpgid(0, 0);

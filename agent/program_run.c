@@ -15,6 +15,7 @@
 #include "agent/deadline.h"
 #include "agent/memory.h"
 #include "agent/program.h"
+#include "agent/spawn.h"
 #include "agent/watch_page.h"
 #include "common/util.h"
 #include "proto/limits.h"
@@ -318,6 +319,8 @@ static bool make_call(struct program *program, struct cursor *cursor, struct dea
 			break;
 	}
 	program->now_ns = raw_ns();
+	if (number == SYS_rt_sigaction)
+		spawn_signals_changed();
 	passed = deadline_end(deadlines);
 	if (passed || deadline_stopped(deadlines))
 		note_interruption(program, cursor->call,

@@ -101,6 +101,9 @@ bool spawn_set_credentials(const struct spawn_attributes *attributes, enum spawn
  */
 bool spawn_restore_oom_score(const struct server_config *config, const char *value);
 
+/* A test has changed what this process does upon a signal. */
+void spawn_signals_changed(void);
+
 /*
  * Starts a program as leader of a new session and group, with default signal dispositions, an empty
  * signal mask and three fds. Returns when it runs; false where it could not be started, and there

@@ -199,6 +199,21 @@ test("system calls return what the kernel does", function()
 	end, "at most 6 arguments")
 end)
 
+test("a signal that a call has ignored is not ignored by commands", function()
+	local SIGUSR1, DEFAULT, IGNORED = 10, 0, 1
+
+	local function set(handler)
+		local action = provium.pack("u64 u64 u64 u64", handler, 0, 0, 0)
+
+		return vm:syscall_buf("rt_sigaction", 1, action, SIGUSR1, 0, 0, 8)
+	end
+
+	assert(vm:exec("true").ok)
+	assert_eq(0, set(IGNORED))
+	assert_contains(vm:exec("grep SigIgn /proc/self/status").stdout, "0000000000000000")
+	assert_eq(0, set(DEFAULT))
+end)
+
 test("buffers go there and come back in the order of their arguments", function()
 	vm:write_file(path("data"), "0123456789")
 
