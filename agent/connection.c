@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "agent/ends.h"
+#include "agent/guest_malloc.h"
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "agent/os.h"
@@ -444,6 +445,8 @@ void connections_settle(struct loop *loop)
 		if (connection->state == CONNECTION_DEAD) {
 			tell_end(connection);
 			connection_destroy(connection);
+			if (guest_malloc_trim)
+				guest_malloc_trim();
 		}
 	}
 }

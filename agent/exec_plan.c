@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/path.h"
 #include "common/cleanup.h"
 #include "common/util.h"
 
@@ -18,63 +17,49 @@
 #define DEFAULT_ROWS 24
 #define DEFAULT_COLS 80
 
-static void free_strings(char **strings)
-{
-	if (!strings)
-		return;
-	for (char **string = strings; *string; string++)
-		free(*string);
-	free(strings);
-}
-
 void exec_plan_finish(struct exec_plan *plan)
 {
-	free_strings(plan->argv);
-	free_strings(plan->envp);
-	free(plan->cwd);
+	free(plan->memory);
 	*plan = (struct exec_plan){ 0 };
 }
 
-static char *copy_string(const ProtobufCBinaryData *bytes)
+/* Bytes of so many of a request's strings, each with its end. */
+static size_t room_for(const ProtobufCBinaryData *strings, size_t count)
 {
-	char *copy = malloc(bytes->len + 1);
+	size_t size = 0;
 
-	if (!copy)
-		return NULL;
+	for (size_t i = 0; i < count; i++)
+		size += strings[i].len + 1;
+	return size;
+}
+
+/* A copy with an end, in the room, which is moved past it. */
+static char *copy_string(char **room, const ProtobufCBinaryData *bytes)
+{
+	char *copy = *room;
+
 	if (bytes->len)
 		memcpy(copy, bytes->data, bytes->len);
 	copy[bytes->len] = '\0';
+	*room += bytes->len + 1;
 	return copy;
 }
 
-static char *copy_text(const char *text)
+/* A relative path is one from the root: the agent has no directory that a host could know. */
+static char *copy_path(char **room, const ProtobufCBinaryData *path)
 {
-	ProtobufCBinaryData bytes = { strlen(text), (uint8_t *)(uintptr_t)text };
+	char *copy = *room;
 
-	return copy_string(&bytes);
+	if (path->data[0] != '/')
+		*(*room)++ = '/';
+	copy_string(room, path);
+	return copy;
 }
 
-static bool make_argv(struct exec_plan *plan, const Provium__V1__Exec *exec)
+/* argv and envp hold strings that nobody writes to (execve(2)). */
+static char *as_entry(const char *text)
 {
-	static const char *const shell[] = { "/bin/sh", "-c" };
-	size_t fixed = exec->has_shell ? ARRAY_SIZE(shell) : 0;
-	size_t count = exec->has_shell ? 1 : exec->n_argv;
-	const ProtobufCBinaryData *given = exec->has_shell ? &exec->shell : exec->argv;
-
-	plan->argv = calloc(fixed + count + 1, sizeof(*plan->argv));
-	if (!plan->argv)
-		return false;
-	for (size_t i = 0; i < fixed; i++) {
-		plan->argv[i] = copy_text(shell[i]);
-		if (!plan->argv[i])
-			return false;
-	}
-	for (size_t i = 0; i < count; i++) {
-		plan->argv[fixed + i] = copy_string(&given[i]);
-		if (!plan->argv[fixed + i])
-			return false;
-	}
-	return true;
+	return (char *)(uintptr_t)text;
 }
 
 static size_t name_length(const char *entry)
@@ -121,80 +106,105 @@ static uint32_t *find_slot(const struct environment *environment, const char *en
 	}
 }
 
-/* Takes the entry over; NULL is no memory. */
-static bool set_entry(struct environment *environment, char *entry)
+static void set_entry(struct environment *environment, char *entry)
 {
-	uint32_t *slot;
+	uint32_t *slot = find_slot(environment, entry);
 
-	if (!entry)
-		return false;
-	slot = find_slot(environment, entry);
 	if (*slot) {
-		free(environment->entries[*slot - 1]);
 		environment->entries[*slot - 1] = entry;
 	} else {
 		environment->entries[environment->count++] = entry;
 		*slot = (uint32_t)environment->count;
 	}
-	return true;
 }
 
-static bool inherit(struct environment *environment, char *const *inherited)
+static void inherit(struct environment *environment, char *const *inherited)
 {
 	static const char path[] = "PATH=" DEFAULT_PATH;
 	static const char *const defaults[] = { path, "HOME=/", "TERM=" DEFAULT_TERM };
 
 	for (size_t i = 0; inherited[i]; i++)
-		if (!set_entry(environment, copy_text(inherited[i])))
-			return false;
+		set_entry(environment, inherited[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
-		if (*find_slot(environment, defaults[i]) == 0 &&
-		    !set_entry(environment, copy_text(defaults[i])))
-			return false;
-	return true;
+		if (*find_slot(environment, defaults[i]) == 0)
+			set_entry(environment, as_entry(defaults[i]));
 }
 
-static char *make_term(const Provium__V1__Pty *pty)
+static char *make_term(const Provium__V1__Pty *pty, char **room)
 {
-	const char *term = pty->has_term ? (const char *)pty->term.data : DEFAULT_TERM;
-	size_t length = pty->has_term ? pty->term.len : strlen(DEFAULT_TERM);
-	char *entry = malloc(sizeof("TERM=") + length);
+	char *entry = *room;
 
-	if (!entry)
-		return NULL;
-	memcpy(entry, "TERM=", 5);
-	memcpy(entry + 5, term, length);
-	entry[5 + length] = '\0';
+	if (!pty->has_term)
+		return as_entry("TERM=" DEFAULT_TERM);
+	*room = stpcpy(entry, "TERM=");
+	copy_string(room, &pty->term);
 	return entry;
 }
 
-static bool make_environment(struct exec_plan *plan, const Provium__V1__Exec *exec,
-			     char *const *inherited)
+/* `most` entries, for which there is room. False: no memory. */
+static bool make_environment(char **envp, size_t most, const Provium__V1__Exec *exec,
+			     char *const *inherited, char **room)
 {
-	struct environment environment = { 0 };
+	struct environment environment = { .entries = envp };
 	cleanup_free uint32_t *slots = NULL;
-	/* Three defaults, and what kind of terminal it is. */
-	size_t most = exec->n_env + 4, size = 8;
+	size_t size = 8;
 
-	while (inherited[most - exec->n_env - 4])
-		most++;
 	while (size < 2 * most)
 		size *= 2;
 	slots = calloc(size, sizeof(*slots));
-	plan->envp = calloc(most + 1, sizeof(*plan->envp));
-	if (!slots || !plan->envp)
+	if (!slots)
 		return false;
-	environment.entries = plan->envp;
 	environment.slots = slots;
 	environment.mask = size - 1;
-	if (!exec->clear_env && !inherit(&environment, inherited))
-		return false;
-	if (exec->pty && !set_entry(&environment, make_term(exec->pty)))
-		return false;
+	if (!exec->clear_env)
+		inherit(&environment, inherited);
+	if (exec->pty)
+		set_entry(&environment, make_term(exec->pty, room));
 	for (size_t i = 0; i < exec->n_env; i++)
-		if (!set_entry(&environment, copy_string(&exec->env[i])))
-			return false;
+		set_entry(&environment, copy_string(room, &exec->env[i]));
+	envp[environment.count] = NULL;
 	return true;
+}
+
+static void make_argv(char **argv, const Provium__V1__Exec *exec, char **room)
+{
+	size_t count = exec->n_argv;
+
+	if (exec->has_shell) {
+		argv[0] = as_entry("/bin/sh");
+		argv[1] = as_entry("-c");
+		argv[2] = copy_string(room, &exec->shell);
+		count = 3;
+	} else {
+		for (size_t i = 0; i < count; i++)
+			argv[i] = copy_string(room, &exec->argv[i]);
+	}
+	argv[count] = NULL;
+}
+
+/* All in one piece of memory: pointers, then text. False: there is none. */
+static bool make_strings(struct exec_plan *plan, const Provium__V1__Exec *exec,
+			 char *const *inherited)
+{
+	/* Three defaults, and what kind of terminal it is. */
+	size_t arguments = exec->has_shell ? 3 : exec->n_argv, entries = exec->n_env + 4;
+	size_t text = room_for(exec->argv, exec->n_argv) + room_for(exec->env, exec->n_env) +
+		      room_for(&exec->shell, 1) + room_for(&exec->cwd, 1) + 1;
+	char *room;
+
+	if (exec->pty)
+		text += sizeof("TERM=") + exec->pty->term.len;
+	for (size_t i = 0; inherited[i]; i++)
+		entries++;
+	plan->memory = malloc((arguments + 1 + entries + 1) * sizeof(*plan->argv) + text);
+	if (!plan->memory)
+		return false;
+	plan->argv = plan->memory;
+	plan->envp = plan->argv + arguments + 1;
+	room = (char *)(plan->envp + entries + 1);
+	plan->cwd = exec->has_cwd ? copy_path(&room, &exec->cwd) : as_entry("/");
+	make_argv(plan->argv, exec, &room);
+	return make_environment(plan->envp, entries, exec, inherited, &room);
 }
 
 static const char *find_path(char *const *envp)
@@ -278,8 +288,7 @@ bool exec_plan_make(struct exec_plan *plan, const Provium__V1__Exec *exec, char 
 	*plan = (struct exec_plan){ 0 };
 	if (wrong)
 		return fail(plan, failure, ERROR_INVALID, wrong);
-	plan->cwd = exec->has_cwd ? path_from_bytes(&exec->cwd) : copy_text("/");
-	if (!plan->cwd || !make_argv(plan, exec) || !make_environment(plan, exec, inherited))
+	if (!make_strings(plan, exec, inherited))
 		return fail(plan, failure, ERROR_LIMIT, "no memory");
 	if (!strchr(plan->argv[0], '/'))
 		search_path = find_path(plan->envp);

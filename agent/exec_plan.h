@@ -21,10 +21,12 @@
 #define MAX_RLIMITS     16
 
 /*
- * Everything is owned by the plan, but for the numbers of groups, which stay the request's; the
- * options point into both.
+ * The options point into the plan, to the inherited environment, and, for the numbers of groups, to
+ * the request.
  */
 struct exec_plan {
+	/* What the next three are in. */
+	void *memory;
 	/* NULL-terminated. */
 	char **argv;
 	char **envp;

@@ -7,7 +7,8 @@
  * needed. In a region blocks lie one behind the other without a gap. A block is led by its size,
  * and tells by a flag whether the block before it is in use; a free block says its size at its end
  * too, so that its successor finds its beginning. Two free blocks never lie side by side: what is
- * freed joins its neighbours. A region that is one free block is unmapped.
+ * freed joins its neighbours. A region that is one free block is unmapped; the pages of a large
+ * free block in another go back to the kernel when guest_malloc_trim() is called.
  *
  * Free blocks hang in bins by size: each of the smallest sizes has its own, above it is four for
  * each doubling, and a bit for each bin tells which may hold something. A block of the smallest bin
@@ -20,7 +21,7 @@
  * What must hold: a block's memory is at a multiple of 16; the last block of a region is followed
  * by a mark that is in use; one lock guards the bins and all blocks that are not in use, and all
  * flags about a block's predecessor. It is not held over system calls but the one that maps a
- * region.
+ * region, and that of guest_malloc_trim().
  *
  * As in malloc(3): 0 bytes are a block of their own, errno is ENOMEM on failure, free() leaves it
  * as it is. A block that realloc() makes smaller stays where it is.
@@ -46,12 +47,17 @@
 /* Of a region's only block: the mark takes the rest. */
 #define WHOLE_REGION (REGION_SIZE - GRAIN)
 #define LEAST_MAPPED KIB(128)
+/* Of free blocks whose pages are given back. */
+#define LEAST_TRIM   KIB(32)
+#define PAGE_SIZE    KIB(4)
 #define BINS         64
 
 /* In a block's size. */
 #define USED         ((size_t)1)
 #define BEFORE_USED  ((size_t)2)
 #define MAPPED       ((size_t)4)
+/* Its pages have been given back, and it has not been in use since. */
+#define TRIMMED      ((size_t)8)
 #define FLAGS        (GRAIN - 1)
 
 struct block {
@@ -358,4 +364,24 @@ void *realloc(void *ptr, size_t size)
 		return memory_of(block);
 	errno = ENOMEM;
 	return NULL;
+}
+
+static void trim(struct block *block)
+{
+	/* It begins with what is in this struct; its end is in its successor's. */
+	uintptr_t begin = ((uintptr_t)(block + 1) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	uintptr_t end = (uintptr_t)block_at(block, size_of(block)) & ~(PAGE_SIZE - 1);
+
+	madvise((void *)begin, end - begin, MADV_DONTNEED);
+	block->size |= TRIMMED;
+}
+
+void guest_malloc_trim(void)
+{
+	guest_malloc_lock();
+	for (unsigned int bin = bin_of(LEAST_TRIM); bin < BINS; bin++)
+		for (struct block *block = bins[bin]; block; block = block->next)
+			if (!(block->size & TRIMMED))
+				trim(block);
+	guest_malloc_unlock();
 }

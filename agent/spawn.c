@@ -43,6 +43,11 @@
 #include "agent/server.h"
 #include "common/util.h"
 
+/* Linux 5.11. */
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
 /* The size of the kernel's sigset_t, and the number of its last signal. */
 #define KERNEL_SIGSET_SIZE 8
 #define KERNEL_NSIG        64
@@ -167,6 +172,16 @@ IN_CHILD static bool set_fds(const struct child_start *start)
 	int fd = dup2(start->request->fds[1], 1) < 0 ? -1 : dup2(start->request->fds[2], 2);
 
 	return fd >= 0 && dup2(open_stdin(start), 0) >= 0;
+}
+
+/*
+ * All of ours are close-on-exec; a test may have opened others in the agent. execve(2) knows which
+ * fds there are, while close_range(2) looks at each number up to ours, of which most are free.
+ */
+IN_CHILD static bool close_others(void)
+{
+	return syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) == 0 ||
+	       (errno == EINVAL && syscall(SYS_close_range, 3, ~0u, 0) == 0);
 }
 
 /* directory/name; an empty directory is the current one (POSIX, 8.3). False: it is too long. */
@@ -295,9 +310,8 @@ IN_CHILD static void prepare_and_execute(const struct child_start *start)
 	result->step = SPAWN_OOM_SCORE;
 	if (!spawn_restore_oom_score(start->loop->config, start->loop->oom_score_adj))
 		return;
-	/* All of ours are close-on-exec; a test may have opened others in the agent. */
 	result->step = SPAWN_CLOSE_RANGE;
-	if (syscall(SYS_close_range, 3, ~0u, 0) < 0)
+	if (!close_others())
 		return;
 	result->step = SPAWN_RLIMIT;
 	if (!set_rlimits(start))

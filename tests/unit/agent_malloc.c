@@ -185,6 +185,7 @@ static void change_slot(struct slot *slot, uint32_t *random)
 		break;
 	case 2:
 		free(slot->memory);
+		guest_malloc_trim();
 		memory = NULL;
 		size = 0;
 		break;
@@ -470,6 +471,51 @@ START_TEST(neighbours_join)
 }
 END_TEST
 
+static bool is_resident(unsigned char *memory)
+{
+	uintptr_t page = ((uintptr_t)memory + 4095) & ~(uintptr_t)4095;
+	unsigned char resident;
+
+	ck_assert_int_eq(mincore((void *)page, 4096, &resident), 0);
+	return resident & 1;
+}
+
+/* What is in use between large free blocks keeps the region, and not their pages. */
+START_TEST(pages_return)
+{
+	enum {
+		COUNT = 64,
+		KEPT = 8,
+		SIZE = 16000
+	};
+	unsigned char *blocks[COUNT];
+
+	for (int i = 0; i < COUNT; i++) {
+		blocks[i] = malloc(SIZE);
+		memset(blocks[i], i + 1, SIZE);
+	}
+	for (int i = 0; i < COUNT; i++)
+		if (i % KEPT != 0)
+			free(blocks[i]);
+	for (int times = 0; times < 2; times++)
+		guest_malloc_trim();
+	for (int i = 0; i < COUNT; i++) {
+		ck_assert_int_eq(is_resident(blocks[i] + 4096), i % KEPT == 0);
+		for (size_t at = 0; i % KEPT == 0 && at < SIZE; at++)
+			ck_assert_uint_eq(blocks[i][at], i + 1);
+	}
+	for (int i = 0; i < COUNT; i++)
+		if (i % KEPT != 0) {
+			blocks[i] = calloc(SIZE, 1);
+			ck_assert(is_zero(blocks[i], SIZE));
+			memset(blocks[i], 0xff, SIZE);
+		}
+	for (int i = 0; i < COUNT; i++)
+		free(blocks[i]);
+	ck_assert_uint_eq(mapped, 0);
+}
+END_TEST
+
 START_TEST(free_keeps_errno)
 {
 	void *small = malloc(1);
@@ -543,6 +589,7 @@ int main(void)
 	tcase_add_test(tcase, memory_returns);
 	tcase_add_test(tcase, memory_is_used_again);
 	tcase_add_test(tcase, neighbours_join);
+	tcase_add_test(tcase, pages_return);
 	tcase_add_test(tcase, free_keeps_errno);
 	tcase_add_test(tcase, zeroed);
 	tcase_add_test_raise_signal(tcase, freed_twice, SIGILL);

@@ -94,7 +94,8 @@ static bool is_back(const struct chaos *chaos, const struct look *now)
 }
 
 /* All that must be so after a disturbance. */
-static void check_after(struct chaos *chaos)
+/* Returns the server's resident memory, KiB. */
+static unsigned long check_after(struct chaos *chaos)
 {
 	uint64_t start = machine_now_ms();
 	char before[400], after[400];
@@ -119,6 +120,7 @@ static void check_after(struct chaos *chaos)
 	ck_assert_int_eq(now.supervisor, chaos->base.supervisor);
 	ck_assert_msg(!chaos->probe.failed, "PING: %s", chaos->probe.error.message);
 	ck_assert_uint_le(chaos->probe.losses, chaos->kills);
+	return now.server_rss;
 }
 
 static void run_all(struct chaos *chaos)
@@ -132,17 +134,19 @@ static void run_all(struct chaos *chaos)
 	     next++) {
 		size_t i = next % ARRAY_SIZE(disturbances);
 		uint64_t begun = machine_now_ms();
+		unsigned long resident;
 
 		if (only && strcmp(only, disturbances[i].name) != 0)
 			continue;
 		count++;
 		chaos->note[0] = '\0';
 		printf("# %s", disturbances[i].name);
+		fflush(stdout);
 		disturbances[i].run(chaos);
-		check_after(chaos);
-		printf(": %.1f s, slowest PING %.2f s%s%s\n",
+		resident = check_after(chaos);
+		printf(": %.1f s, slowest PING %.2f s, server %lu KiB%s%s\n",
 		       (double)(machine_now_ms() - begun) / 1000,
-		       (double)atomic_exchange(&chaos->probe.slowest_ms, 0) / 1000,
+		       (double)atomic_exchange(&chaos->probe.slowest_ms, 0) / 1000, resident,
 		       chaos->note[0] ? "; " : "", chaos->note);
 		fflush(stdout);
 	}
