@@ -27,6 +27,8 @@ struct decoder_block {
 
 void decoder_init(struct decoder *decoder)
 {
+	if (schema_ready)
+		schema_ready();
 	*decoder = (struct decoder){ 0 };
 }
 

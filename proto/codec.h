@@ -45,6 +45,13 @@ struct decoder {
 	enum decode_status failure;
 };
 
+/*
+ * Makes the schema ready. A part of decoder_init, and needed by who encodes without a decoder; not
+ * before main(), since the supervisor would have 40 KiB of it and no use. Natively it is generated
+ * and ready: NULL.
+ */
+void schema_ready(void) __attribute__((weak));
+
 void decoder_init(struct decoder *decoder);
 void decoder_finish(struct decoder *decoder);
 

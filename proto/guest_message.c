@@ -1,10 +1,14 @@
-/* What generated code would bring for the guest: the schema, ready before main(), and Message. */
+/* What generated code would bring for the guest: the schema, and Message. */
+#include "codec.h"
 #include "guest_schema.h"
-#include "provium.pb-c.h"
 
-__attribute__((constructor)) static void unpack(void)
+void schema_ready(void)
 {
-	schema_unpack(&packed_schema);
+	static bool unpacked;
+
+	if (!unpacked)
+		schema_unpack(&packed_schema);
+	unpacked = true;
 }
 
 size_t provium__v1__message__get_packed_size(const Provium__V1__Message *message)

@@ -4,7 +4,8 @@
  * protobuf-c generates 72 bytes and a relocation or two for each field, a third of the agent. Of
  * that the runtime needs six small numbers (neither names nor defaults, of which the schema has
  * none). So the build writes those down (pack_schema.c, from the real descriptors) and the program
- * makes descriptors of them when it starts, in memory that the relocated ones would have taken too.
+ * makes descriptors of them when it first decodes, in memory that the relocated ones would have
+ * taken too.
  */
 #ifndef PROTO_GUEST_SCHEMA_H
 #define PROTO_GUEST_SCHEMA_H

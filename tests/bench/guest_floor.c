@@ -225,6 +225,7 @@ static bool encode_result(uint32_t calls, uint64_t *elapsed_ns)
 	body.n_results = body.n_durations_ns = calls;
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_SYSCALL_RESULT;
 	message.syscall_result = &body;
+	schema_ready();
 	start = monotonic_ns();
 	size = message_frame_size(&message);
 	frame = malloc(size);
