@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,9 +13,7 @@
 #include "agent/server.h"
 #include "agent/spawn.h"
 #include "common/cleanup.h"
-
-/* Between two attempts to have an fd watched that the kernel has no memory for. */
-#define UNWATCHED_MS 1
+#include "common/unwatched.h"
 
 void task_init(struct task *task, void (*run)(struct task *task))
 {
@@ -114,15 +111,7 @@ void loop_finish(struct loop *loop)
 
 bool loop_unwatched(struct ev_loop *ev, struct ev_io *watcher, int events)
 {
-	/* One that a test has closed is its owner's to find out. */
-	if (!(events & EV_ERROR) || fcntl(watcher->fd, F_GETFD) < 0)
-		return false;
-	/* It comes when others give theirs back. */
-	poll(NULL, 0, UNWATCHED_MS);
-	/* Anew, or libev takes it for what it has told the kernel. */
-	ev_io_set(watcher, watcher->fd, watcher->events & (EV_READ | EV_WRITE));
-	ev_io_start(ev, watcher);
-	return true;
+	return ev_unwatched(ev, watcher, events);
 }
 
 /* Those that are scheduled while this runs wait for the next pass. */

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/list.h"
+#include "common/unwatched.h"
 #include "host/vsock/log.h"
 
 /* Seconds. Out of fds or memory, nothing wakes us when there are some again. */
@@ -17,7 +18,8 @@ static void acceptor_on_readable(struct ev_loop *loop, ev_io *watcher, int event
 {
 	struct acceptor *acceptor = container_of(watcher, struct acceptor, watcher);
 
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
 	/* Whoever takes a socket may suspend. */
 	for (int i = 0; i < TURN && ev_is_active(watcher); i++) {
 		int fd = accept4(acceptor->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -132,6 +132,15 @@ static void connection_shut_host(struct connection *connection, uint8_t flags)
 	}
 }
 
+/* Also where it could not be written to: it may wait for what was lost. */
+static void connection_end_writing(struct connection *connection)
+{
+	if (!connection->write_ended) {
+		connection->write_ended = true;
+		connection->mux->ops->shutdown(connection, SHUT_WR);
+	}
+}
+
 /* Draws the consequences of what has ended. */
 static void connection_settle(struct connection *connection)
 {
@@ -154,9 +163,8 @@ static void connection_settle(struct connection *connection)
 			connection_shut_host(connection, SHUTDOWN_BOTH);
 			connection_set_state(connection, CONNECTION_CLOSING);
 		}
-	} else if (guest_done && !connection->write_ended) {
-		connection->write_ended = true;
-		connection->mux->ops->shutdown(connection, SHUT_WR);
+	} else if (guest_done) {
+		connection_end_writing(connection);
 	}
 }
 
@@ -189,8 +197,10 @@ void connection_host_deaf(struct connection *connection)
 {
 	connection_forwarded(connection, connection->buffer.length);
 	buffer_clear(&connection->buffer);
-	if (connection->state == CONNECTION_ESTABLISHED)
+	if (connection->state == CONNECTION_ESTABLISHED) {
 		connection_shut_host(connection, SHUTDOWN_RCV);
+		connection_end_writing(connection);
+	}
 	connection_settle(connection);
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/list.h"
+#include "common/unwatched.h"
 #include "common/util.h"
 #include "host/vsock/log.h"
 
@@ -75,8 +76,8 @@ static void frontend_on_readable(struct ev_loop *loop, ev_io *watcher, int event
 	struct frontend *frontend = container_of(watcher, struct frontend, watcher);
 	struct reason reason;
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
 	for (int i = 0; i < MESSAGE_TURN; i++) {
 		int result = frontend_turn(frontend, &reason);
 
@@ -109,7 +110,8 @@ static void frontend_on_kick(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	uint64_t count;
 
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
 	/* The rings are looked at after every turn of the loop: the kick has done its part. */
 	if (read(watcher->fd, &count, sizeof(count)) == 0) {
 		/* Not an eventfd but a pipe, and its end. */
@@ -133,10 +135,11 @@ static void frontend_on_channel(struct ev_loop *loop, ev_io *watcher, int events
 {
 	struct frontend *frontend = container_of(watcher, struct frontend, channel);
 	char answer[256];
-	ssize_t count = recv(watcher->fd, answer, sizeof(answer), MSG_DONTWAIT);
+	ssize_t count;
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
+	count = recv(watcher->fd, answer, sizeof(answer), MSG_DONTWAIT);
 	/* Answers to requests that were never made are nobody's. */
 	if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/unwatched.h"
 #include "common/util.h"
 #include "host/vsock/handshake.h"
 #include "host/vsock/listener.h"
@@ -124,8 +125,8 @@ static void stream_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct stream *stream = container_of(watcher, struct stream, reader);
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
 	mux_readable(&stream->connection);
 }
 
@@ -133,8 +134,8 @@ static void stream_on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct stream *stream = container_of(watcher, struct stream, writer);
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
 	mux_writable(&stream->connection);
 }
 
@@ -147,36 +148,40 @@ static void stream_on_limit(struct ev_loop *loop, ev_timer *watcher, int events)
 	mux_expired(&stream->connection);
 }
 
-/* Makes a socket that is there the host's end of the connection. False where that fails. */
-static bool stream_attach(struct stream *stream)
+/* Makes a socket that is there the host's end of the connection: 0 or a negative errno. */
+static int stream_attach(struct stream *stream)
 {
 	struct epoll_event event = { .events = EPOLLONESHOT, .data.ptr = stream };
 
-	if (epoll_ctl(stream->host->hangup_fd, EPOLL_CTL_ADD, stream->fd, &event) < 0) {
-		log_warning("epoll_ctl: %s", strerror(errno));
-		return false;
-	}
+	if (epoll_ctl(stream->host->hangup_fd, EPOLL_CTL_ADD, stream->fd, &event) < 0)
+		return -errno;
 	ev_io_stop(stream->host->loop, &stream->reader);
 	ev_io_init(&stream->reader, stream_on_readable, stream->fd, EV_READ);
 	ev_io_init(&stream->writer, stream_on_writable, stream->fd, EV_WRITE);
 	ev_timer_stop(stream->host->loop, &stream->timer);
 	ev_set_cb(&stream->timer, stream_on_limit);
-	return true;
+	return 0;
 }
 
 static void host_on_hangup(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct host *host = container_of(watcher, struct host, hangup_watcher);
 	struct epoll_event ready[64];
-	int count = epoll_wait(host->hangup_fd, ready, ARRAY_SIZE(ready), 0);
+	int count;
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
+	count = epoll_wait(host->hangup_fd, ready, ARRAY_SIZE(ready), 0);
 	for (int i = 0; i < count; i++)
 		mux_hangup(&((struct stream *)ready[i].data.ptr)->connection);
 }
 
 /* --- clients that want a port of the guest --- */
+
+static bool not_now(int error)
+{
+	return error == EAGAIN || error == EINTR;
+}
 
 /* Reads up to the newline and not beyond: what follows is the guest's. 1 when it is there. */
 static int handshake_read(struct stream *stream)
@@ -187,14 +192,14 @@ static int handshake_read(struct stream *stream)
 	const char *end;
 
 	if (count < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return not_now(errno) ? 0 : -errno;
 	if (count == 0)
 		return -ENOTCONN;
 	end = memchr(place, '\n', (size_t)count);
 	count = recv(stream->fd, place, end ? (size_t)(end + 1 - place) : (size_t)count,
 		     MSG_DONTWAIT);
 	if (count < 0)
-		return -errno;
+		return not_now(errno) ? 0 : -errno;
 	stream->line_length += (size_t)count;
 	if (end)
 		return 1;
@@ -204,20 +209,23 @@ static int handshake_read(struct stream *stream)
 static void handshake_on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct stream *stream = container_of(watcher, struct stream, reader);
-	int result = handshake_read(stream);
 	uint32_t port;
+	int result;
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
+	result = handshake_read(stream);
 	if (result == 0)
 		return;
-	if (result < 0 || !handshake_parse(stream->line, stream->line_length, &port)) {
-		if (result != -ENOTCONN)
+	if (result > 0)
+		result = handshake_parse(stream->line, stream->line_length, &port)
+				 ? stream_attach(stream)
+				 : -EMSGSIZE;
+	if (result < 0) {
+		if (result == -EMSGSIZE)
 			log_warning("a client was refused: its first line is not \"CONNECT PORT\"");
-		stream_destroy(stream);
-		return;
-	}
-	if (!stream_attach(stream)) {
+		else if (result != -ENOTCONN)
+			log_warning("a client was refused: %s", strerror(-result));
 		stream_destroy(stream);
 		return;
 	}
@@ -271,7 +279,7 @@ static int stream_connect(struct stream *stream, uint32_t port)
 	if (fd < 0)
 		return fd;
 	stream->fd = fd;
-	return stream_attach(stream) ? 0 : -ENOMEM;
+	return stream_attach(stream);
 }
 
 static void stream_on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -312,7 +320,10 @@ static struct connection *host_open_port(void *context, uint32_t port, bool *ope
 		stream->open_until = monotonic_ns() + (uint64_t)(OPEN_RETRY_LIMIT * 1e9);
 		stream_set_limit(stream, OPEN_RETRY_INTERVAL);
 	} else if (result < 0) {
-		log_debug("the guest was refused: %s_%u: %s", host->path, port, strerror(-result));
+		/* That nobody serves a port is nothing to tell of. */
+		log_write(result == -ENOENT || result == -ECONNREFUSED ? LOG_LEVEL_DEBUG
+								       : LOG_LEVEL_WARNING,
+			  "the guest was refused: %s_%u: %s", host->path, port, strerror(-result));
 		stream_destroy(stream);
 		return NULL;
 	}
@@ -325,8 +336,12 @@ static int stream_accepted(struct connection *connection)
 {
 	char line[HANDSHAKE_LINE_LIMIT];
 	int length = snprintf(line, sizeof(line), "OK %u\n", connection->host_port);
-	ssize_t count =
-		send(stream_of(connection)->fd, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t count;
+
+	do
+		count = send(stream_of(connection)->fd, line, (size_t)length,
+			     MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (count < 0 && errno == EINTR);
 
 	/* Nothing was written to this socket before: it has room. */
 	return count == length ? 0 : -EPIPE;

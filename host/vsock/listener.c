@@ -31,9 +31,12 @@ int unix_connect(const char *path)
 	if (result < 0)
 		return result;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (fd < 0)
 		return -errno;
-	return steal_fd(&fd);
+	do
+		result = connect(fd, (struct sockaddr *)&address, sizeof(address));
+	while (result < 0 && errno == EINTR);
+	return result < 0 ? -errno : steal_fd(&fd);
 }
 
 /* Removes a socket that was left behind. */
@@ -47,8 +50,10 @@ static int remove_stale(const char *path, struct reason *reason)
 	if (!S_ISSOCK(status.st_mode))
 		return refuse(reason, EEXIST, "%s exists and is not a socket", path);
 	fd = unix_connect(path);
-	if (fd != -ECONNREFUSED)
+	if (fd >= 0 || fd == -EAGAIN)
 		return refuse(reason, EADDRINUSE, "%s is in use by another process", path);
+	if (fd != -ECONNREFUSED)
+		return refuse(reason, -fd, "%s: %s", path, strerror(-fd));
 	if (unlink(path) < 0)
 		return refuse(reason, errno, "%s: unlink: %s", path, strerror(errno));
 	return 0;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/list.h"
+#include "common/unwatched.h"
 #include "common/util.h"
 #include "host/vsock/device.h"
 #include "host/vsock/frontend.h"
@@ -28,6 +29,8 @@
 #include "host/vsock/log.h"
 #include "host/vsock/mux.h"
 #include "host/vsock/options.h"
+
+#define LACK_US 10000
 
 struct program {
 	const struct options *options;
@@ -41,6 +44,37 @@ struct program {
 	bool ending;  /* the last front end is gone: what is held for the host is delivered yet */
 	bool stopped; /* at once */
 };
+
+/* Nothing has been opened before that would have to be left as it was. */
+static bool serving;
+
+/*
+ * What libev needs and the kernel does not give. libev would abort, since it cannot return an
+ * error: where this returns it tries again. Once there are others to serve that is better than to
+ * end.
+ */
+static void program_lacks(const char *what)
+{
+	if (!serving) {
+		log_error("%s: %s", what, strerror(errno));
+		exit(EXIT_FAILURE);
+	}
+	log_warning("%s: %s", what, strerror(errno));
+	usleep(LACK_US);
+}
+
+static void *program_allocate(void *old, long size)
+{
+	void *place;
+
+	if (size == 0) {
+		free(old);
+		return NULL;
+	}
+	while (!(place = realloc(old, (size_t)size)))
+		program_lacks("the event loop");
+	return place;
+}
 
 static void program_on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
@@ -56,10 +90,11 @@ static void program_on_life(struct ev_loop *loop, ev_io *watcher, int events)
 {
 	struct program *program = container_of(watcher, struct program, life);
 	char bytes[64];
-	ssize_t count = read(watcher->fd, bytes, sizeof(bytes));
+	ssize_t count;
 
-	(void)loop;
-	(void)events;
+	if (ev_unwatched(loop, watcher, events))
+		return;
+	count = read(watcher->fd, bytes, sizeof(bytes));
 	if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	log_info("ended: whoever started this process is gone");
@@ -137,6 +172,8 @@ int main(int argc, char **argv)
 	umask(0177);
 	signal(SIGPIPE, SIG_IGN);
 
+	ev_set_allocator(program_allocate);
+	ev_set_syserr_cb(program_lacks);
 	program = calloc(1, sizeof(*program));
 	if (!program || !(program->loop = ev_default_loop(EVFLAG_NOENV))) {
 		log_error("no memory, or no epoll");
@@ -149,11 +186,12 @@ int main(int argc, char **argv)
 	frontend_init(&program->frontend, program->loop, &program->device, options.guest_cid,
 		      program_on_frontend_gone, program);
 
+	program_watch(program);
+	serving = true;
 	if (program_open(program, &reason) < 0) {
 		log_error("%s", reason.text);
 		status = EXIT_FAILURE;
 	} else {
-		program_watch(program);
 		program_run(program);
 		frontend_close(&program->frontend);
 		mux_finish(&program->mux);

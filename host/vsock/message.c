@@ -58,7 +58,8 @@ static int take_fds(struct vhost_user_message *message, struct msghdr *received,
 		}
 	}
 	if (too_many)
-		return refuse(reason, EPROTO, "more fds than any message has");
+		return refuse(reason, EPROTO,
+			      "more fds than any message has, or than there are left");
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -189,6 +190,9 @@ static bool can_fail(const struct fault_class *class, const struct seccomp_notif
 		/* What is only asked does not wait. */
 		if ((*call == SYS_waitid && request->data.args[3] & WNOHANG) ||
 		    (*call == SYS_wait4 && request->data.args[2] & WNOHANG))
+			return false;
+		/* What the kernel has it only changes. */
+		if (*call == SYS_epoll_ctl && request->data.args[1] != EPOLL_CTL_ADD)
 			return false;
 		describe_fd(request, target, sizeof(target));
 		/* An eventfd that does not wait cannot fail; media are what has a path. */

@@ -8,9 +8,7 @@ is left, and one that could not start has said why.
 test_agent.py INJECT AGENT STRIDE [CLASS...]
 """
 
-import collections
 import os
-import re
 import shutil
 import signal
 import socket
@@ -20,13 +18,13 @@ import tempfile
 import time
 import unittest
 
+import faults
 import tap
 from client import Client, Ended, Timeout
 from session import Session
 
 INJECT, AGENT, STRIDE = sys.argv[1], sys.argv[2], int(sys.argv[3])
-CLASSES = sys.argv[4:] or ["EMFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE", "ENOSPC",
-                           "EIO", "no-process"]
+CLASSES = sys.argv[4:] or [*faults.CLASSES, "no-process"]
 PATIENCE = 20
 
 
@@ -77,10 +75,8 @@ class Run:
 
     def stop(self):
         """Its status, when all its processes have ended."""
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children",
-                  encoding="ascii") as file:
-            for pid in file.read().split():
-                os.kill(int(pid), signal.SIGTERM)
+        for pid in faults.children(self.process.pid):
+            os.kill(pid, signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
     def finish(self):
@@ -124,12 +120,11 @@ class Faults(unittest.TestCase):
             else:
                 run.process.wait(PATIENCE)
             log = run.read_log()
-            count = re.search(r"inject: (\d+) calls(.*)", log)
-            self.assertNotRegex(log, r"killed by signal|Sanitizer")
+            faults.check(self, log)
             self.assertNotRegex(outcome, r"signal (4|6|7|8|11)\b")
             if outcome == "did not start":
-                self.assertTrue(log[:count.start()].strip(), "it has not said why")
-            return int(count[1]), outcome
+                self.assertTrue(faults.said(log), "it has not said why")
+            return faults.count(log), outcome
         except (AssertionError, Timeout, TimeoutError, subprocess.TimeoutExpired) as error:
             raise AssertionError(f"{fault} {nth}: {error!r}\n{run.read_log()}") from error
         finally:
@@ -138,13 +133,9 @@ class Faults(unittest.TestCase):
 
 def add(fault):
     def test(self):
-        outcomes = collections.Counter()
-        total, _ = self.one(fault, 0)
         # The order of things varies, and with it the number of calls.
-        for nth in range(1, total + 1, STRIDE):
-            outcomes[self.one(fault, nth)[1]] += 1
-        print(f"# {fault}: {total} calls, of which {sum(outcomes.values())} were made to fail: "
-              + ", ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common()))
+        total, _ = self.one(fault, 0)
+        faults.sweep(self, fault, range(1, total + 1, STRIDE), lambda nth: self.one(fault, nth)[1])
 
     setattr(Faults, "test_" + fault.replace("-", "_"), test)
 

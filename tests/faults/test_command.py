@@ -6,19 +6,17 @@ does what it always does, or it ends with a status of its own and says why. It n
 test_command.py INJECT AGENT PROVIUM STRIDE
 """
 
-import collections
 import os
-import re
 import shutil
 import subprocess
 import sys
 
+import faults
 import tap
 from agent_case import AgentCase
 
 # agent_case takes the agent from the first argument.
 INJECT, PROVIUM, STRIDE = sys.argv[2], sys.argv[3], int(sys.argv[4])
-CLASSES = ["EMFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE", "ENOSPC", "EIO"]
 PATIENCE = 60
 # Of Provium's own failures; of the dynamic linker's, before main().
 OWN_FAILURES = {125, 127}
@@ -29,29 +27,27 @@ class Command(AgentCase):
         process = subprocess.run([INJECT, fault, str(nth), PROVIUM, *arguments], input=stdin,
                                  capture_output=True, timeout=PATIENCE)
         log = process.stderr.decode(errors="replace")
-        self.assertNotRegex(log, r"killed by signal|Sanitizer")
-        count = re.search(r"inject: (\d+) calls", log)
-        said = re.sub(r"(?m)^inject: .*\n?", "", log).strip()
-        return process.returncode, process.stdout, said, int(count[1])
+        faults.check(self, log)
+        return process.returncode, process.stdout, faults.said(log), faults.count(log)
 
     def check(self, name, make_arguments, stdin=b""):
         """make_arguments() prepares what the command needs, and gives its arguments."""
-        wanted = self.run_one("EINTR", 0, make_arguments(), stdin)[:3]
-        outcomes = collections.Counter()
-        for fault in CLASSES:
+        wanted = self.run_one("EINTR", 0, make_arguments(), stdin)[:2]
+
+        def one(fault, nth):
+            status, output, said, _ = self.run_one(fault, nth, make_arguments(), stdin)
+            if (status, output) == wanted:
+                return "as ever"
+            self.assertIn(status, OWN_FAILURES, said)
+            self.assertTrue(said, "it has not said why")
+            return "failed, and said why"
+
+        for fault in faults.CLASSES:
             # What the dynamic linker and the C library do before main() is theirs.
             first = self.run_one(fault, 0, ["version"])[3] + 1
             total = self.run_one(fault, 0, make_arguments(), stdin)[3]
-            for nth in range(first, total + 1, STRIDE):
-                with self.subTest(fault=fault, nth=nth):
-                    status, output, said, _ = self.run_one(fault, nth, make_arguments(), stdin)
-                    if (status, output) == wanted[:2]:
-                        outcomes["as ever"] += 1
-                        continue
-                    self.assertIn(status, OWN_FAILURES, said)
-                    self.assertTrue(said, "it has not said why")
-                    outcomes["failed, and said why"] += 1
-        print(f"# {name}: {dict(outcomes)}")
+            faults.sweep(self, f"{name}: {fault}", range(first, total + 1, STRIDE),
+                         lambda nth: one(fault, nth))
 
     def address(self):
         return f"agent-unix:{self.path}"
