@@ -335,16 +335,20 @@ static struct connection *host_open_port(void *context, uint32_t port, bool *ope
 static int stream_accepted(struct connection *connection)
 {
 	char line[HANDSHAKE_LINE_LIMIT];
-	int length = snprintf(line, sizeof(line), "OK %u\n", connection->host_port);
-	ssize_t count;
-
-	do
-		count = send(stream_of(connection)->fd, line, (size_t)length,
-			     MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (count < 0 && errno == EINTR);
+	size_t length = (size_t)snprintf(line, sizeof(line), "OK %u\n", connection->host_port);
+	size_t sent = 0;
 
 	/* Nothing was written to this socket before: it has room. */
-	return count == length ? 0 : -EPIPE;
+	while (sent < length) {
+		ssize_t count = send(stream_of(connection)->fd, line + sent, length - sent,
+				     MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (count >= 0)
+			sent += (size_t)count;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
 }
 
 static ssize_t stream_read(struct connection *connection, const struct iovec *iov,

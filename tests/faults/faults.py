@@ -5,7 +5,7 @@ import os
 import re
 
 # The ways in which inject.c lets system calls fail.
-NO_MEDIA = ["EMFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE"]
+NO_MEDIA = ["EMFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE", "short"]
 CLASSES = [*NO_MEDIA, "ENOSPC", "EIO"]
 
 

@@ -3,9 +3,10 @@
  *
  * Of the calls that can fail in the way that the class names (their man pages say which those are)
  * the program's NTH, counted from 1 over all its processes, is not made and returns the class's
- * errno. What the program executes is left alone, if it is another program. When all its processes
- * have ended a line on standard error says how many such calls there were; one says which failed,
- * when it does. The exit status is the program's.
+ * errno; of the class "short" it moves one byte of all that it was to read or write. What the
+ * program executes is left alone, if it is another program. When all its processes have ended a
+ * line on standard error says how many such calls there were; one says which failed, when it does.
+ * The exit status is the program's.
  *
  * The kernel asks here before each call (seccomp_unotify(2)), so that programs without a C library
  * that could be replaced, and those that run under sanitizers, are served alike.
@@ -32,9 +33,11 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "partial.h"
 
 struct fault_class {
 	const char *name;
+	/* 0: it succeeds, with less than was asked for. */
 	int error;
 	/* Ends with -1. */
 	const int *calls;
@@ -83,7 +86,7 @@ static const struct fault_class classes[] = {
 	{ "EINTR", EINTR, interrupted },      { "EAGAIN", EAGAIN, not_now },
 	{ "ECONNRESET", ECONNRESET, gone },   { "EPIPE", EPIPE, gone },
 	{ "ENOSPC", ENOSPC, broken },         { "EIO", EIO, broken },
-	{ "no-process", EAGAIN, no_process },
+	{ "no-process", EAGAIN, no_process }, { "short", 0, partial_calls },
 };
 
 /* Written by the child before it can ask anybody: its listener's number. */
@@ -121,8 +124,9 @@ static _Noreturn void run_child(char **argv)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	*(volatile int *)shared_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-						  SECCOMP_FILTER_FLAG_NEW_LISTENER, &fprog);
+	*(volatile int *)shared_fd = (int)syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &fprog);
 	execv(argv[0], argv);
 	_exit(127);
 }
@@ -198,6 +202,8 @@ static bool can_fail(const struct fault_class *class, const struct seccomp_notif
 		/* An eventfd that does not wait cannot fail; media are what has a path. */
 		if (strstr(target, "[eventfd]"))
 			return false;
+		if (class->error == 0)
+			return partial_applies(request, target);
 		return class->calls != broken || *target == '/';
 	}
 	return false;
@@ -241,6 +247,8 @@ static bool answer_one(int listener, const struct fault_class *class, struct cou
 		response.error = -class->error;
 		/* Now, since what comes of it may be that this is killed. */
 		tell(class, &request);
+		if (class->error == 0)
+			partial_make(listener, &request, &response);
 	}
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 && errno != ENOENT)
 		fail("SECCOMP_IOCTL_NOTIF_SEND");
@@ -280,12 +288,15 @@ int main(int argc, char **argv)
 	/* What is meant for the program reaches it: it is in this group. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
+	/* Of a write in its place. */
+	signal(SIGPIPE, SIG_IGN);
 	pid = fork();
 	if (pid < 0)
 		fail("fork");
 	if (pid == 0) {
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGINT, SIG_DFL);
+		signal(SIGPIPE, SIG_DFL);
 		run_child(argv + 3);
 	}
 	listener = take_listener(pid);

@@ -46,7 +46,7 @@ class Streams:
         self.machine.run(lambda: b"\n" in client.received or client.ended, "the answer")
         if not client.ended:
             self.test.assertRegex(bytes(client.received), rb"^OK [0-9]+\n$")
-            client.received.clear()
+        client.received.clear()
         return client
 
     def wait_end(self, client):
