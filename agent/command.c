@@ -94,7 +94,7 @@ static void reply_input_limit(struct session *session, uint32_t id, const char *
 			      const char *field)
 {
 	reply_error(session, id, ERROR_LIMIT, NULL, 0,
-		    "%s: %s: more than %zu bytes are held for commands", name, field,
+		    "%s: %s: no memory, or more than %zu bytes are held for commands", name, field,
 		    SESSION_MAX_INPUT);
 }
 

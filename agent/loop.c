@@ -13,7 +13,7 @@
 #include "agent/server.h"
 #include "agent/spawn.h"
 #include "common/cleanup.h"
-#include "common/unwatched.h"
+#include "common/ev_lacks.h"
 
 void task_init(struct task *task, void (*run)(struct task *task))
 {

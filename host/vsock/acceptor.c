@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/ev_lacks.h"
 #include "common/list.h"
-#include "common/unwatched.h"
 #include "host/vsock/log.h"
 
 /* Seconds. Out of fds or memory, nothing wakes us when there are some again. */

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/ev_lacks.h"
 #include "common/list.h"
-#include "common/unwatched.h"
 #include "common/util.h"
 #include "host/vsock/log.h"
 

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/unwatched.h"
+#include "common/ev_lacks.h"
 #include "common/util.h"
 #include "host/vsock/handshake.h"
 #include "host/vsock/listener.h"

@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/ev_lacks.h"
 #include "common/list.h"
-#include "common/unwatched.h"
 #include "common/util.h"
 #include "host/vsock/device.h"
 #include "host/vsock/frontend.h"
@@ -61,19 +61,6 @@ static void program_lacks(const char *what)
 	}
 	log_warning("%s: %s", what, strerror(errno));
 	usleep(LACK_US);
-}
-
-static void *program_allocate(void *old, long size)
-{
-	void *place;
-
-	if (size == 0) {
-		free(old);
-		return NULL;
-	}
-	while (!(place = realloc(old, (size_t)size)))
-		program_lacks("the event loop");
-	return place;
 }
 
 static void program_on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -172,7 +159,7 @@ int main(int argc, char **argv)
 	umask(0177);
 	signal(SIGPIPE, SIG_IGN);
 
-	ev_set_allocator(program_allocate);
+	ev_set_allocator(ev_allocate);
 	ev_set_syserr_cb(program_lacks);
 	program = calloc(1, sizeof(*program));
 	if (!program || !(program->loop = ev_default_loop(EVFLAG_NOENV))) {

@@ -3,15 +3,41 @@
 import collections
 import os
 import re
+import subprocess
 
 # The ways in which inject.c lets system calls fail.
 NO_MEDIA = ["EMFILE", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE", "short"]
 CLASSES = [*NO_MEDIA, "ENOSPC", "EIO"]
+# With env in the place of inject, and a program that has its own allocations fail (allocations.c).
+ALLOCATION = "allocation"
+
+
+def command(inject, fault, nth, program):
+    """How to start the program, whose call of that number fails."""
+    if fault == ALLOCATION:
+        return [inject, f"FAIL_ALLOCATION={nth}", program]
+    return [inject, fault, str(nth), program]
+
+
+def first_own(inject, fault, program, argument):
+    """The first number that is not of the dynamic linker's and the C library's before main()."""
+    if fault == ALLOCATION:
+        return 1
+    trial = subprocess.run([*command(inject, fault, 0, program), argument], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return count(trial.stderr.decode()) + 1
+
+
+def program_pid(process, fault):
+    if fault == ALLOCATION:
+        return process.pid
+    child, = children(process.pid)
+    return child
 
 
 def count(log):
     """How many calls could have failed."""
-    return int(re.search(r"inject: (\d+) calls", log)[1])
+    return int(re.findall(r"inject: (\d+) calls", log)[-1])
 
 
 def said(log):

@@ -3,7 +3,7 @@
 As test_agent.py, with one command after the other against an agent that nothing happens to: either it
 does what it always does, or it ends with a status of its own and says why. It never hangs.
 
-test_command.py INJECT AGENT PROVIUM STRIDE
+test_command.py AGENT INJECT PROVIUM STRIDE [CLASS...]
 """
 
 import os
@@ -17,6 +17,7 @@ from agent_case import AgentCase
 
 # agent_case takes the agent from the first argument.
 INJECT, PROVIUM, STRIDE = sys.argv[2], sys.argv[3], int(sys.argv[4])
+CLASSES = sys.argv[5:] or faults.CLASSES
 PATIENCE = 60
 # Of Provium's own failures; of the dynamic linker's, before main().
 OWN_FAILURES = {125, 127}
@@ -24,15 +25,15 @@ OWN_FAILURES = {125, 127}
 
 class Command(AgentCase):
     def run_one(self, fault, nth, arguments, stdin=b""):
-        process = subprocess.run([INJECT, fault, str(nth), PROVIUM, *arguments], input=stdin,
-                                 capture_output=True, timeout=PATIENCE)
+        process = subprocess.run([*faults.command(INJECT, fault, nth, PROVIUM), *arguments],
+                                 input=stdin, capture_output=True, timeout=PATIENCE)
         log = process.stderr.decode(errors="replace")
         faults.check(self, log)
         return process.returncode, process.stdout, faults.said(log), faults.count(log)
 
     def check(self, name, make_arguments, stdin=b""):
         """make_arguments() prepares what the command needs, and gives its arguments."""
-        wanted = self.run_one("EINTR", 0, make_arguments(), stdin)[:2]
+        wanted = self.run_one(CLASSES[0], 0, make_arguments(), stdin)[:2]
 
         def one(fault, nth):
             status, output, said, _ = self.run_one(fault, nth, make_arguments(), stdin)
@@ -42,9 +43,8 @@ class Command(AgentCase):
             self.assertTrue(said, "it has not said why")
             return "failed, and said why"
 
-        for fault in faults.CLASSES:
-            # What the dynamic linker and the C library do before main() is theirs.
-            first = self.run_one(fault, 0, ["version"])[3] + 1
+        for fault in CLASSES:
+            first = faults.first_own(INJECT, fault, PROVIUM, "version")
             total = self.run_one(fault, 0, make_arguments(), stdin)[3]
             faults.sweep(self, f"{name}: {fault}", range(first, total + 1, STRIDE),
                          lambda nth: one(fault, nth))

@@ -101,11 +101,12 @@ class AgentCase(unittest.TestCase):
     def setUp(self):
         self.clients = []
         self.files = tempfile.mkdtemp(prefix="provium-")
+        # When the agent is done with them.
+        self.addCleanup(shutil.rmtree, self.files)
 
     def tearDown(self):
         for client in self.clients:
             client.close()
-        shutil.rmtree(self.files)
         self.assertTrue(is_running(self.server), "the server has ended")
         wait_until(lambda: self.count_fds() == self.fds, "the agent closes its fds")
         wait_until(lambda: not children(self.server), "the agent's children are gone")
