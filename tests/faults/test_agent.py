@@ -120,11 +120,11 @@ class Faults(unittest.TestCase):
             else:
                 run.process.wait(PATIENCE)
             log = run.read_log()
-            faults.check(self, log)
+            faults.check(self, fault, log)
             self.assertNotRegex(outcome, r"signal (4|6|7|8|11)\b")
             if outcome == "did not start":
                 self.assertTrue(faults.said(log), "it has not said why")
-            return faults.count(log), outcome
+            return faults.count(fault, log), outcome
         except (AssertionError, Timeout, TimeoutError, subprocess.TimeoutExpired) as error:
             raise AssertionError(f"{fault} {nth}: {error!r}\n{run.read_log()}") from error
         finally:

@@ -28,11 +28,12 @@ class Command(AgentCase):
         process = subprocess.run([*faults.command(INJECT, fault, nth, PROVIUM), *arguments],
                                  input=stdin, capture_output=True, timeout=PATIENCE)
         log = process.stderr.decode(errors="replace")
-        faults.check(self, log)
-        return process.returncode, process.stdout, faults.said(log), faults.count(log)
+        faults.check(self, fault, log)
+        return process.returncode, process.stdout, faults.said(log), faults.count(fault, log)
 
     def check(self, name, make_arguments, stdin=b""):
         """make_arguments() prepares what the command needs, and gives its arguments."""
+        faults.need(INJECT)
         wanted = self.run_one(CLASSES[0], 0, make_arguments(), stdin)[:2]
 
         def one(fault, nth):

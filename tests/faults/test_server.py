@@ -77,7 +77,7 @@ class Server(unittest.TestCase):
             with ours:
                 outcome = self.talk(ours, files)
             log = process.communicate(timeout=PATIENCE)[1].decode(errors="replace")
-            faults.check(self, log)
+            faults.check(self, faults.ALLOCATION, log)
             if "(libev) memory allocation failed" in log:
                 # It cannot return an error; in a guest the supervisor starts the server again.
                 self.assertEqual(process.returncode, -signal.SIGABRT, log)
@@ -89,7 +89,7 @@ class Server(unittest.TestCase):
                 self.assertTrue(faults.said(log), "it has not said why")
             self.assertEqual([name for name in os.listdir(files) if name.startswith(".provium")],
                              [])
-            return faults.count(log), outcome
+            return faults.count(faults.ALLOCATION, log), outcome
         except (AssertionError, TimeoutError, subprocess.TimeoutExpired) as error:
             process.kill()
             raise AssertionError(f"{nth}: {error!r}\n{process.communicate()[1]}") from error

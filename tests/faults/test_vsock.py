@@ -171,7 +171,7 @@ class Faults(unittest.TestCase):
             status = machine.process.wait(PATIENCE)
             with open(log_path, encoding="utf-8", errors="replace") as file:
                 log = file.read()
-            faults.check(self, log)
+            faults.check(self, fault, log)
             if status == 0:
                 self.assertFalse(os.path.exists(machine.path))
             else:
@@ -179,7 +179,7 @@ class Faults(unittest.TestCase):
                 outcome = "the program ended"
             if outcome != "all as ever" and (outcome, fault) not in QUIET:
                 self.assertTrue(faults.said(log), "it has not said why")
-            return faults.count(log), outcome
+            return faults.count(fault, log), outcome
         except (AssertionError, Hung, subprocess.TimeoutExpired) as error:
             with open(log_path, encoding="utf-8", errors="replace") as file:
                 raise AssertionError(f"{fault} {nth}: {error!r}\n{file.read()}") from error
@@ -192,6 +192,7 @@ class Faults(unittest.TestCase):
 
 def add(fault):
     def test(self):
+        faults.need(INJECT)
         first = faults.first_own(INJECT, fault, VSOCK, "--version")
         total, outcome = self.one(fault, 0)
         self.assertEqual(outcome, "all as ever")
