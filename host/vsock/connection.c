@@ -21,6 +21,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/util.h"
@@ -204,6 +205,16 @@ void connection_host_deaf(struct connection *connection)
 	connection_settle(connection);
 }
 
+/* What cannot be read or written once is given up: nothing tells when it could be. */
+static void connection_host_failed(struct connection *connection, int error)
+{
+	/* That it is gone happens. */
+	if (error != EPIPE && error != ECONNRESET)
+		log_warning("connection host:%u guest:%u: the host's end: %s",
+			    connection->host_port, connection->guest_port, strerror(error));
+	connection_host_deaf(connection);
+}
+
 void connection_flush(struct connection *connection)
 {
 	struct iovec iov[2];
@@ -216,7 +227,7 @@ void connection_flush(struct connection *connection)
 	if (length == -EAGAIN)
 		return;
 	if (length < 0) {
-		connection_host_deaf(connection);
+		connection_host_failed(connection, (int)-length);
 		return;
 	}
 	buffer_consume(&connection->buffer, (uint32_t)length);
@@ -257,7 +268,7 @@ static void connection_read_ended(struct connection *connection, ssize_t result)
 		return;
 	connection_shut_host(connection, SHUTDOWN_SEND);
 	if (result < 0)
-		connection_host_deaf(connection);
+		connection_host_failed(connection, (int)-result);
 	else
 		connection_settle(connection);
 }
@@ -374,7 +385,7 @@ static void connection_receive_data(struct connection *connection, struct iovec 
 			written = 0;
 		if (written < 0) {
 			connection_forwarded(connection, (uint32_t)length);
-			connection_host_deaf(connection);
+			connection_host_failed(connection, (int)-written);
 			return;
 		}
 		connection_forwarded(connection, (uint32_t)written);

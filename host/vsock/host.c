@@ -201,7 +201,7 @@ static int handshake_read(struct stream *stream)
 	if (count < 0)
 		return not_now(errno) ? 0 : -errno;
 	stream->line_length += (size_t)count;
-	if (end)
+	if (end && stream->line + stream->line_length == end + 1)
 		return 1;
 	return stream->line_length == sizeof(stream->line) ? -EMSGSIZE : 0;
 }
@@ -343,10 +343,16 @@ static int stream_accepted(struct connection *connection)
 		ssize_t count = send(stream_of(connection)->fd, line + sent, length - sent,
 				     MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (count >= 0)
-			sent += (size_t)count;
-		else if (errno != EINTR)
-			return -errno;
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0) {
+			int error = errno;
+
+			if (error != EPIPE && error != ECONNRESET)
+				log_warning("a client was not answered: %s", strerror(error));
+			return -error;
+		}
+		sent += (size_t)count;
 	}
 	return 0;
 }

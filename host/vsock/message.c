@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "host/vsock/iov.h"
 
 #define HEADER_SIZE sizeof(struct vhost_user_header)
 
@@ -130,16 +131,19 @@ int message_send(int fd, const struct vhost_user_message *message, struct reason
 		{ .iov_base = (void *)&message->header, .iov_len = HEADER_SIZE },
 		{ .iov_base = (void *)&message->payload, .iov_len = message->header.size },
 	};
-	struct msghdr sent = { .msg_iov = iov, .msg_iovlen = ARRAY_SIZE(iov) };
-	ssize_t count;
+	unsigned int left = iov_skip(iov, iov, ARRAY_SIZE(iov), 0);
 
-	do
-		count = sendmsg(fd, &sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (count < 0 && errno == EINTR);
-	if (count < 0)
-		return refuse(reason, errno, "sendmsg: %s", strerror(errno));
-	/* Replies are few and small: whoever lets the socket fill up has stopped reading them. */
-	if ((size_t)count < HEADER_SIZE + message->header.size)
-		return refuse(reason, EAGAIN, "replies are not read");
+	while (left > 0) {
+		struct msghdr sent = { .msg_iov = iov, .msg_iovlen = left };
+		ssize_t count = sendmsg(fd, &sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		/* Replies are few and small: whoever lets the socket fill up reads them no more. */
+		if (count < 0 && errno == EAGAIN)
+			return refuse(reason, EAGAIN, "replies are not read");
+		if (count < 0 && errno != EINTR)
+			return refuse(reason, errno, "sendmsg: %s", strerror(errno));
+		if (count > 0)
+			left = iov_skip(iov, iov, left, (size_t)count);
+	}
 	return 0;
 }

@@ -50,12 +50,21 @@ struct fault_class {
 		SYS_memfd_create, SYS_pidfd_open, SYS_pidfd_getfd, SYS_dup, SYS_dup3,   \
 		SYS_inotify_init1, SYS_signalfd4, SYS_fsopen, SYS_fsmount
 
+#define TAKES_PATHS                                                                                \
+	SYS_readlink, SYS_readlinkat, SYS_statx, SYS_newfstatat, SYS_stat, SYS_lstat, SYS_mkdirat, \
+		SYS_mkdir, SYS_renameat2, SYS_rename, SYS_unlinkat, SYS_unlink, SYS_rmdir,         \
+		SYS_symlinkat, SYS_symlink, SYS_chdir, SYS_fchmodat, SYS_fchownat, SYS_mount,      \
+		SYS_umount2
+
+#define USES_SOCKETS \
+	SYS_connect, SYS_bind, SYS_setsockopt, SYS_sendmsg, SYS_sendto, SYS_recvmsg, SYS_recvfrom
+
 static const int no_fds[] = { MAKES_FDS, -1 };
 /* Not brk: the GNU C library's malloc does not survive one that fails once. */
 static const int no_memory[] = {
-	MAKES_FDS,    SYS_mmap,  SYS_mremap,    SYS_mprotect,  SYS_clone, SYS_clone3,
-	SYS_fork,     SYS_vfork, SYS_epoll_ctl, SYS_poll,      SYS_ppoll, SYS_getdents64,
-	SYS_readlink, SYS_statx, SYS_mkdirat,   SYS_renameat2, SYS_fcntl, -1,
+	MAKES_FDS, SYS_mmap,    SYS_mremap,    SYS_mprotect, SYS_clone, SYS_clone3,
+	SYS_fork,  SYS_vfork,   SYS_epoll_ctl, SYS_poll,     SYS_ppoll, SYS_getdents64,
+	SYS_fcntl, TAKES_PATHS, USES_SOCKETS,  -1,
 };
 static const int interrupted[] = {
 	SYS_read,       SYS_write,

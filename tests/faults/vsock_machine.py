@@ -433,7 +433,11 @@ class Machine:
     def dial(self):
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.open.append(peer)
-        peer.connect(self.path)
+        try:
+            peer.connect(self.path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            # With the session, of which the front end hears by itself.
+            self.run(lambda: False, "the end of a program that does not listen")
         return Client(self, peer)
 
     def listen(self, port):
