@@ -1,48 +1,30 @@
 """The libFuzzer targets, a short run each."""
 
 import concurrent.futures
-import json
 import os
-import re
 
-from common import (BUILDS, JOBS, ROOT, SANITIZERS, Failure, build_aside, configure, must,
-                    run, run_aside)
+from common import JOBS, SANITIZERS, Failure, run_aside
+from fuzz_targets import Output, build_targets, configured_targets
 
 FUZZ_SECONDS = 20
 
 
 def fuzz_one(target):
-    directory = BUILDS["clang"][0]
-    name = target[len("fuzz-"):]
-    # What a run finds is kept here for the next one; the project's own corpus is only read.
-    grown = os.path.join(directory, "corpus", name)
-    findings = os.path.join(directory, "findings")
-    os.makedirs(grown, exist_ok=True)
-    os.makedirs(findings, exist_ok=True)
-    corpus = os.path.join(ROOT, "tests/fuzz/corpus", name)
-    if not os.path.isdir(corpus):
-        raise Failure(f"no corpus: tests/fuzz/corpus/{name}/")
-    program = os.path.join(directory, "tests/fuzz", target)
-    result = run_aside(program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=5",
-                       "-rss_limit_mb=512", "-print_final_stats=1",
-                       f"-artifact_prefix={findings}/{name}-", grown, corpus,
-                       env={**os.environ, **SANITIZERS}, timeout=FUZZ_SECONDS * 10)
-    runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", result.stdout)
-    if result.returncode != 0 or not runs or int(runs[1]) == 0:
-        log = re.sub(r"^(#\d+\s|\s*NEW_FUNC|\s*[= ]>?0x\w+: ).*\n", "", result.stdout,
-                     flags=re.MULTILINE)
-        unit = re.search(r"Test unit written to (\S+)", log)
-        raise Failure(log + (f"\nto see it again: {program} {unit[1]}" if unit else ""))
-    return f"{runs[1]} runs"
+    result = run_aside(*target.command(FUZZ_SECONDS), env={**os.environ, **SANITIZERS},
+                       timeout=FUZZ_SECONDS * 10)
+    output = Output()
+    for line in result.stdout.splitlines(keepends=True):
+        output.read(line)
+    if result.returncode != 0 or output.executions == 0:
+        raise Failure(output.log + (f"\nto see it again: {target.program} {output.unit}"
+                                    if output.unit else ""))
+    return f"{output.executions} runs"
 
 
 def fuzz(part):
-    targets = json.loads(must(run("meson", "introspect", "--targets", configure("clang"))))
-    names = sorted(target["name"] for target in targets
-                   if target["type"] == "executable" and target["name"].startswith("fuzz-"))
-    if not names:
-        raise Failure("tests/fuzz/meson.build has no target named fuzz-*")
-    build_aside("clang", *(f"tests/fuzz/{name}" for name in names))
+    targets = configured_targets()
+    build_targets(targets)
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        for future in [pool.submit(part.attempt, name, fuzz_one, name) for name in names]:
+        for future in [pool.submit(part.attempt, f"fuzz-{target.name}", fuzz_one, target)
+                       for target in targets]:
             future.result()
