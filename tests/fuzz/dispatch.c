@@ -3,8 +3,9 @@
  * and what they queue.
  *
  * System calls that would reach the machine are replaced (agent/os.h): every file is an empty one
- * of its own in memory, no process is ever made, and the power stays on. What is wanted: no crash,
- * no finding of the sanitizers, and a server that ends when the host's side has ended.
+ * of its own in memory, no process is ever made, and the power stays on. The calls of programs
+ * write to the programs' buffers and to nothing else. What is wanted: no crash, no finding of the
+ * sanitizers, and a server that ends when the host's side has ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <linux/stat.h>
@@ -24,7 +26,9 @@
 #include "agent/log.h"
 #include "agent/os.h"
 #include "agent/server.h"
+#include "agent/shared.h"
 #include "common/cleanup.h"
+#include "common/util.h"
 #include "tests/fuzz/mutate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,23 +39,111 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	return mutate_frames(data, size, max_size, seed);
 }
 
-/* So little that the socket takes it, and all replies to it, at once: nobody else is needed. */
-#define MAX_INPUT  8192
-#define ROOM       (1 << 20)
+/* So little that the socket takes it at once. */
+#define MAX_SENT   8192
 
 /* Bytes of an AUTH with a small id and a token. */
 #define AUTH_FRAME 39
 
-/* What a program would do to this machine is not done. */
-int64_t arch_call(uint64_t number, const uint64_t args[6])
+/* The host's end of the connection. */
+static int host_fd;
+
+/* What the supervisor shares with servers. */
+static struct shared *shared;
+
+/* Of the program that this thread has mapped last, buffers that its calls may write to. */
+static _Thread_local struct {
+	uint8_t *start;
+	size_t size;
+} writable[16];
+static _Thread_local size_t n_writable;
+
+/* In the place of these (--wrap of the linker), which the agent only calls for such buffers. mmap64
+ * is what _FILE_OFFSET_BITS=64 makes of mmap. */
+void *__wrap_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+void *__real_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+int __wrap_mprotect(void *address, size_t size, int protection);
+int __real_mprotect(void *address, size_t size, int protection);
+
+/* All buffers of a program, before any can be accessed (agent/program_buffers.c). */
+void *__wrap_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
-	return number % 2 ? -ENOSYS : (int64_t)args[0];
+	if (protection == PROT_NONE)
+		n_writable = 0;
+	return __real_mmap64(address, size, protection, flags, fd, offset);
 }
 
-int64_t arch_fork(uint64_t number, const uint64_t args[6], uint64_t flags)
+int __wrap_mprotect(void *address, size_t size, int protection)
+{
+	if (protection == (PROT_READ | PROT_WRITE) && n_writable < ARRAY_SIZE(writable)) {
+		writable[n_writable].start = address;
+		writable[n_writable++].size = size;
+	}
+	return __real_mprotect(address, size, protection);
+}
+
+static bool is_writable(uint64_t address)
+{
+	for (size_t i = 0; i < n_writable; i++)
+		if (address - (uintptr_t)writable[i].start < writable[i].size)
+			return true;
+	return false;
+}
+
+/* As the kernel does it, for which a buffer that is read-only is not there. */
+static int64_t write_to_buffers(const uint64_t args[6])
+{
+	static uint8_t bytes[64];
+	struct iovec local = { bytes, sizeof(bytes) };
+	int64_t count = 0;
+
+	for (int i = 0; i < 6; i++) {
+		struct iovec remote = { (void *)(uintptr_t)args[i], sizeof(bytes) };
+
+		if (is_writable(args[i]))
+			count += process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	}
+	return count;
+}
+
+/* As the supervisor does it for a call whose time is up. */
+static int64_t interrupt(void)
+{
+	struct watch_page *page = &shared->watch;
+	int32_t tid = (int32_t)syscall(SYS_gettid);
+
+	for (uint32_t i = 0; i < page->slots_used; i++) {
+		if (page->slots[i].tid != tid || page->slots[i].pid == 0)
+			continue;
+		page->slots[i].state |= WATCH_CLAIMED;
+		strcpy(page->diagnoses[i].syscall, "running\xff");
+	}
+	return -EINTR;
+}
+
+/*
+ * What a program would do to this machine is not done. What it would do to the program is: by its
+ * number a call fails, succeeds, writes to where its arguments point, or takes too long.
+ */
+int64_t arch_call(uint64_t number, const uint64_t args[6])
+{
+	switch (number % 16) {
+	case 2:
+	case 10:
+		return write_to_buffers(args);
+	case 7:
+		return interrupt();
+	default:
+		return number % 2 ? -ENOSYS : (int64_t)args[0];
+	}
+}
+
+/* Its child has parked at once (agent/program_run.c). */
+int64_t arch_fork(uint64_t number, const uint64_t args[6], uintptr_t parking)
 {
 	(void)args;
-	return (int64_t)(number + flags);
+	((struct arch_parking *)(parking & ~(uintptr_t)PARK_OWN_FILES))->parked = 1;
+	return (int64_t)number;
 }
 
 const char arch_call_done[1];
@@ -104,9 +196,21 @@ ssize_t os_receive(int fd, void *data, size_t size)
 	return recv(fd, data, size, MSG_DONTWAIT);
 }
 
+/* The host reads when less than all has had room, so that nobody waits for it in vain. */
 ssize_t os_send(int fd, const struct msghdr *message)
 {
-	return sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t count = sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	int error = errno;
+	static char replies[65536];
+	size_t offered = 0;
+
+	for (size_t i = 0; i < message->msg_iovlen; i++)
+		offered += message->msg_iov[i].iov_len;
+	if (count < (ssize_t)offered)
+		while (recv(host_fd, replies, sizeof(replies), MSG_DONTWAIT) > 0)
+			;
+	errno = error;
+	return count;
 }
 
 int os_fsync(int fd)
@@ -209,6 +313,21 @@ int os_clone(int (*function)(void *), void *stack_end, int flags, void *argument
 	return -1;
 }
 
+/* A new supervisor's: no slot is taken. */
+static struct shared *renew_shared(void)
+{
+	if (!shared) {
+		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (shared == MAP_FAILED)
+			abort();
+	}
+	memset(shared->watch.slots, 0, shared->watch.slots_used * sizeof(shared->watch.slots[0]));
+	shared->watch.slots_used = 0;
+	shared->watch.armed_ns = WATCH_NEVER;
+	return shared;
+}
+
 static int keep_power(int mode, bool sync, unsigned int sync_timeout_ms)
 {
 	(void)mode;
@@ -223,15 +342,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.listen_fd = -1,
 		.stop_fd = -1,
 		.life_fd = -1,
+		/* Of a worker, which makes none. */
+		.shared = renew_shared(),
+		.watch_timer_fd = -1,
+		.worker_event_fd = -1,
+		.agent_life_fd = -1,
+		.role = SERVER_FORK_WORKER,
 		.proc_fd = -1,
 		.dev_fd = -1,
 		.power = keep_power,
 	};
 	static const uint8_t token[] = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT";
-	int room = ROOM;
 	int pair[2];
 
-	if (size > MAX_INPUT)
+	if (size > MAX_SENT)
 		return -1;
 	log_set_level(LEVEL_ERROR);
 	/* What begins with a frame of the length of an AUTH is asked for one. */
@@ -239,7 +363,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		config.token = token;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	host_fd = pair[1];
 	if (send(pair[1], data, size, MSG_DONTWAIT) != (ssize_t)size)
 		abort();
 	shutdown(pair[1], SHUT_WR);

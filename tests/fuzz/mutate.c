@@ -36,7 +36,7 @@ struct pieces {
 	size_t ends[MAX_PIECES];
 };
 
-static uint32_t next_random(unsigned int *seed)
+uint32_t mutate_random(unsigned int *seed)
 {
 	*seed = *seed * 1664525u + 1013904223u;
 	return *seed >> 8;
@@ -143,14 +143,14 @@ static size_t splice(uint8_t *data, size_t size, size_t max_size, size_t start, 
 static size_t move_piece(uint8_t *data, size_t size, size_t max_size, const struct pieces *pieces,
 			 unsigned int *seed)
 {
-	size_t from = next_random(seed) % pieces->count;
-	size_t to = pieces->starts[next_random(seed) % pieces->count];
+	size_t from = mutate_random(seed) % pieces->count;
+	size_t to = pieces->starts[mutate_random(seed) % pieces->count];
 	size_t start = pieces->starts[from];
 	size_t length = pieces->ends[from] - start;
 	uint8_t *copy;
 	size_t grown;
 
-	if (next_random(seed) % 3 == 0)
+	if (mutate_random(seed) % 3 == 0)
 		return splice(data, size, max_size, start, start + length, NULL, 0);
 	copy = malloc(length);
 	if (!copy)
@@ -158,30 +158,29 @@ static size_t move_piece(uint8_t *data, size_t size, size_t max_size, const stru
 	memcpy(copy, data + start, length);
 	grown = splice(data, size, max_size, to, to, copy, length);
 	free(copy);
-	if (grown == size || next_random(seed) % 2)
+	if (grown == size || mutate_random(seed) % 2)
 		return grown;
 	if (to <= start)
 		start += length;
 	return splice(data, grown, max_size, start, start + length, NULL, 0);
 }
 
-/* A number that is at a border, or near another. */
-static uint64_t change_number(uint64_t value, unsigned int *seed)
+uint64_t mutate_number(uint64_t value, unsigned int *seed)
 {
 	static const uint64_t borders[] = {
 		0,     1,     2,        127,       128,        255,       4095,      4096,
 		65535, 65536, 1u << 20, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX
 	};
 
-	switch (next_random(seed) % 4) {
+	switch (mutate_random(seed) % 4) {
 	case 0:
-		return borders[next_random(seed) % ARRAY_SIZE(borders)];
+		return borders[mutate_random(seed) % ARRAY_SIZE(borders)];
 	case 1:
-		return value + next_random(seed) % 5 - 2;
+		return value + mutate_random(seed) % 5 - 2;
 	case 2:
-		return value ^ UINT64_C(1) << next_random(seed) % 64;
+		return value ^ UINT64_C(1) << mutate_random(seed) % 64;
 	default:
-		return next_random(seed) % 300;
+		return mutate_random(seed) % 300;
 	}
 }
 
@@ -228,20 +227,20 @@ static size_t change_field(uint8_t *data, size_t size, size_t max_size, size_t s
 	uint64_t value;
 
 	get_varint(data, end, &at, &tag);
-	if (next_random(seed) % 16 == 0)
-		tag = (uint64_t)(next_random(seed) % MAX_NUMBER + 1) << 3 | (tag & 7);
+	if (mutate_random(seed) % 16 == 0)
+		tag = (uint64_t)(mutate_random(seed) % MAX_NUMBER + 1) << 3 | (tag & 7);
 	if ((tag & 7) == WIRE_BYTES)
 		return change_bytes(data, size, max_size, start, end, tag, seed, depth);
 	length = put_varint(field, tag);
 	if ((tag & 7) == WIRE_VARINT) {
 		get_varint(data, end, &at, &value);
-		length += put_varint(field + length, change_number(value, seed));
+		length += put_varint(field + length, mutate_number(value, seed));
 	} else {
 		size_t width = (tag & 7) == WIRE_FIXED64 ? 8 : 4;
 
 		value = 0;
 		memcpy(&value, data + at, width);
-		value = change_number(value, seed);
+		value = mutate_number(value, seed);
 		memcpy(field + length, &value, width);
 		length += width;
 	}
@@ -252,13 +251,13 @@ static size_t add_field(uint8_t *data, size_t size, size_t max_size, unsigned in
 {
 	static const uint8_t types[] = { WIRE_VARINT, WIRE_VARINT, WIRE_BYTES, WIRE_FIXED64,
 					 WIRE_FIXED32 };
-	uint8_t type = types[next_random(seed) % ARRAY_SIZE(types)];
+	uint8_t type = types[mutate_random(seed) % ARRAY_SIZE(types)];
 	uint8_t field[32] = { 0 };
 	size_t length =
-		put_varint(field, (uint64_t)(next_random(seed) % MAX_NUMBER + 1) << 3 | type);
+		put_varint(field, (uint64_t)(mutate_random(seed) % MAX_NUMBER + 1) << 3 | type);
 
 	if (type == WIRE_VARINT)
-		length += put_varint(field + length, change_number(0, seed));
+		length += put_varint(field + length, mutate_number(0, seed));
 	else if (type == WIRE_BYTES)
 		length += 1;
 	else
@@ -273,15 +272,16 @@ static size_t mutate_fields(uint8_t *data, size_t size, size_t max_size, unsigne
 	size_t chosen;
 
 	if (depth > MAX_DEPTH || !split_fields(data, size, &fields) || fields.count == 0)
-		return size == 0 && next_random(seed) % 2 ? add_field(data, size, max_size, seed)
-							  : LLVMFuzzerMutate(data, size, max_size);
-	switch (next_random(seed) % 8) {
+		return size == 0 && mutate_random(seed) % 2
+			       ? add_field(data, size, max_size, seed)
+			       : LLVMFuzzerMutate(data, size, max_size);
+	switch (mutate_random(seed) % 8) {
 	case 0:
 		return move_piece(data, size, max_size, &fields, seed);
 	case 1:
 		return add_field(data, size, max_size, seed);
 	default:
-		chosen = next_random(seed) % fields.count;
+		chosen = mutate_random(seed) % fields.count;
 		return change_field(data, size, max_size, fields.starts[chosen],
 				    fields.ends[chosen], seed, depth);
 	}
@@ -292,7 +292,7 @@ static size_t mutate_fields(uint8_t *data, size_t size, size_t max_size, unsigne
 size_t mutate_message(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
 	/* What is no message is tried too. */
-	if (next_random(&seed) % 5 == 0)
+	if (mutate_random(&seed) % 5 == 0)
 		return LLVMFuzzerMutate(data, size, max_size);
 	return mutate_fields(data, size, max_size, &seed, 0);
 }
@@ -312,7 +312,11 @@ static size_t change_frame(uint8_t *data, size_t size, size_t max_size, size_t s
 	if (!frame)
 		abort();
 	memcpy(frame + FRAME_HEADER, data + start + FRAME_HEADER, length);
-	length = mutate_fields(frame + FRAME_HEADER, length, room, seed, 0);
+	grown = 0;
+	/* One that does not fit together is worth trying too, but mostly refused. */
+	if (mutate_random(seed) % 4)
+		grown = mutate_program(frame + FRAME_HEADER, length, room, seed);
+	length = grown ? grown : mutate_fields(frame + FRAME_HEADER, length, room, seed, 0);
 	for (size_t i = 0; i < FRAME_HEADER; i++)
 		frame[i] = (uint8_t)(length >> 8 * i);
 	grown = splice(data, size, max_size, start, end, frame, FRAME_HEADER + length);
@@ -325,11 +329,12 @@ size_t mutate_frames(uint8_t *data, size_t size, size_t max_size, unsigned int s
 	struct pieces frames;
 	size_t chosen;
 
-	if (next_random(&seed) % 8 == 0 || !split_frames(data, size, &frames) || frames.count == 0)
+	if (mutate_random(&seed) % 8 == 0 || !split_frames(data, size, &frames) ||
+	    frames.count == 0)
 		return LLVMFuzzerMutate(data, size, max_size);
-	if (next_random(&seed) % 4 == 0)
+	if (mutate_random(&seed) % 4 == 0)
 		return move_piece(data, size, max_size, &frames, &seed);
-	chosen = next_random(&seed) % frames.count;
+	chosen = mutate_random(&seed) % frames.count;
 	return change_frame(data, size, max_size, frames.starts[chosen], frames.ends[chosen],
 			    &seed);
 }

@@ -16,4 +16,15 @@
 size_t mutate_message(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 size_t mutate_frames(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
+/*
+ * Of a message with a SYSCALL, whose parts go on fitting together most of the time. Returns 0 where
+ * it is none, or what has become of it has no room; then nothing is changed.
+ */
+size_t mutate_program(uint8_t *data, size_t size, size_t max_size, unsigned int *seed);
+
+uint32_t mutate_random(unsigned int *seed);
+
+/* A number that is at a border, or near this one. */
+uint64_t mutate_number(uint64_t value, unsigned int *seed);
+
 #endif
