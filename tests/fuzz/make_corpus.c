@@ -290,7 +290,7 @@ static void add_plain(uint32_t id, bool shutdown)
 
 /* Whole connections: what a host sends from its first byte to its end. */
 /* Buffers of all placements, one pointing to another, and references of all kinds. */
-static void add_program(uint32_t id)
+static void add_program(uint32_t id, bool background)
 {
 	Provium__V1__Syscall body = PROVIUM__V1__SYSCALL__INIT;
 	Provium__V1__Message message = PROVIUM__V1__MESSAGE__INIT;
@@ -298,7 +298,8 @@ static void add_program(uint32_t id)
 	Provium__V1__Buffer all[5], *buffers[5];
 	uint32_t zero = 0, one = 1;
 	int64_t addend = -1;
-	uint32_t numbers[] = { 257, 1, 56 }, counts[] = { 3, 3, 2 };
+	/* What dispatch.c has write to buffers, interrupted, and clone(2). */
+	uint32_t numbers[] = { 2, 7, 56 }, counts[] = { 3, 3, 2 };
 	uint64_t args[8] = { 100, 0, 2, 0, 0, 0, 0, 0 };
 	uint32_t replaced[] = { 1, 3, 4, 5 }, indexes[] = { 0, 0, 1, 1 };
 	uint32_t offsets[] = { 0, 1, 0, 8 }, widths[] = { 8, 8, 4, 2 };
@@ -323,6 +324,7 @@ static void add_program(uint32_t id)
 	option.has_call = option.has_repeat = option.has_stop_on_error = true;
 	option.call = 1;
 	option.repeat = 3;
+	body.has_background = body.background = background;
 	body.buffers = buffers;
 	body.n_buffers = 5;
 	body.numbers = numbers;
@@ -442,10 +444,14 @@ static void write_dispatch_seeds(void)
 	end_script("waiting");
 	write_job_seed();
 	write_clock_seed();
-	add_program(1);
+	add_program(1, false);
 	add_ioctl(2);
 	add_read_memory(3);
 	end_script("program");
+	add_program(1, true);
+	add_program(2, true);
+	add_cancel(3, 1);
+	end_script("program-background");
 	add_cancel(1, 7);
 	add_plain(2, true);
 	end_script("shutdown");
