@@ -36,7 +36,8 @@ void look(struct provium_connection *connection, struct look *seen)
 	snprintf(shell, sizeof(shell),
 		 "s=%d; p=$(awk '/^PPid/ { print $2 }' /proc/$s/status); echo $p;"
 		 "for i in $s $p; do awk '/^VmRSS/ { print $2 }' /proc/$i/status;"
-		 "ls /proc/$i/fd | wc -l; done;"
+		 /* It looks at each, of which one may be gone by then. */
+		 "ls /proc/$i/fd 2>/dev/null | wc -l; done;"
 		 "cat /proc/[0-9]*/stat 2>/dev/null |"
 		 "awk -v me=$$ '$4 != 2 && $1 != 2 && $4 != me { n++ } END { print n }';"
 		 "awk '/^(Slab|SUnreclaim)/ { print $2 }' /proc/meminfo",
