@@ -86,6 +86,7 @@ int loop_init(struct loop *loop, const struct server_config *config)
 
 	loop->null_fd = open_null(loop);
 	loop->spawn_stack = malloc(SPAWN_STACK_SIZE);
+	ev_set_allocator(ev_allocate);
 	loop->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
 	if (loop->null_fd < 0 || !loop->spawn_stack || !loop->ev || !ends_start(loop)) {
 		int error = errno ? errno : ENOMEM;
