@@ -169,3 +169,9 @@ int unit_run(Suite *suite)
 	munmap(skipped, sizeof(*skipped));
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+int unit_run_long(Suite *suite)
+{
+	setenv("CK_FORK", "no", 1);
+	return unit_run(suite);
+}

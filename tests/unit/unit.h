@@ -14,6 +14,12 @@
 int unit_run(Suite *suite);
 
 /*
+ * The same in this process, and without a time limit: Check counts microseconds in an int, and
+ * takes a test that it has forked for failed when it has run for 35 minutes.
+ */
+int unit_run_long(Suite *suite);
+
+/*
  * The test that calls it is told as skipped, with this reason, where it does not fail. It has to
  * return by itself.
  */

@@ -17,6 +17,8 @@
 
 /* Milliseconds until what a disturbance has used is given back. */
 #define SETTLE   20000
+/* Seconds after which it is too long for Check. */
+#define LONG     1000
 /* KiB by which server and supervisor may be larger than at the beginning. */
 #define RSS_MORE 1024
 
@@ -201,5 +203,5 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tcase, seconds + 600);
 	tcase_add_test(tcase, test_chaos);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return seconds > LONG ? unit_run_long(suite) : unit_run(suite);
 }

@@ -28,6 +28,8 @@
 #define RSS_MORE  128
 #define SLAB_MORE 2048
 #define LARGEST   20000
+/* Requests over which it may be too long for Check. */
+#define LONG      UINT64_C(200000)
 
 struct member {
 	pthread_t thread;
@@ -292,5 +294,5 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tcase, 300 + (double)requests / 20);
 	tcase_add_test(tcase, test_endurance);
 	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
+	return requests > LONG ? unit_run_long(suite) : unit_run(suite);
 }
