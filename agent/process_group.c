@@ -3,12 +3,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/*
+ * The leader makes the group, which is there as long as somebody is in it, dead or alive. vfork(2),
+ * as it needs no memory of its own for that; POSIX allows no more than _exit() after it, Linux all
+ * that leaves its parent's memory as it is.
+ */
+// NOLINTBEGIN(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)
 void process_group_leave(void)
 {
-	/*
-	 * It makes the group, which is there as long as somebody is in it, dead or alive; vfork(2),
-	 * as it needs no memory of its own for that.
-	 */
 	pid_t leader = vfork();
 
 	if (leader == 0) {
@@ -21,3 +23,4 @@ void process_group_leave(void)
 	setpgid(0, leader);
 	waitpid(leader, NULL, __WALL);
 }
+// NOLINTEND(clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)
