@@ -53,6 +53,16 @@ int fcntl(int fd, int command, ...)
 	return (int)syscall(SYS_fcntl, fd, command, argument);
 }
 
+/*
+ * The C library's waits for threads that may be at work on a lock of other processes in what goes
+ * (its vmlock); here is none. In a worker that was copied while a thread of the server was ending,
+ * it waited for ever: that thread does not exist there.
+ */
+int munmap(void *address, size_t size)
+{
+	return (int)syscall(SYS_munmap, address, size);
+}
+
 void *mremap(void *address, size_t size, size_t new_size, int flags, ...)
 {
 	long new_address;
