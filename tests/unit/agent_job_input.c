@@ -181,7 +181,7 @@ START_TEST(held_for_all)
 	jobs[0] = job_started(&client, send_job_request(&client, &request));
 	jobs[1] = job_started(&other, send_job_request(&other, &request));
 	client_expect_error(&client, send_job_request(&client, &request), CODE(LIMIT),
-			    "EXEC_ASYNC: command: input: more than");
+			    "input: no memory, or more than");
 	/* An EXEC's is another matter. */
 	exec.shell = BYTES("exit 0");
 	job_outcome_free(&outcome);
