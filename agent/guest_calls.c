@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/threads.h"
+
 /* The argument that may follow: one that does not is not looked at by the kernel. */
 #define LAST_ARGUMENT(last, value)               \
 	do {                                     \
@@ -61,6 +63,15 @@ int fcntl(int fd, int command, ...)
 int munmap(void *address, size_t size)
 {
 	return (int)syscall(SYS_munmap, address, size);
+}
+
+/* musl's, hidden there: held by a thread from the middle of its end until the kernel clears it. */
+__attribute__((visibility("hidden"))) extern volatile int __thread_list_lock;
+
+/* As its fork() does it, for a copy by clone(2): pthread_create() would wait for ever. */
+void guest_threads_forked(void)
+{
+	__thread_list_lock = 0;
 }
 
 void *mremap(void *address, size_t size, size_t new_size, int flags, ...)

@@ -9,7 +9,7 @@
  *   the child sets every disposition that is not the default to it before it unblocks them. That
  *   also undoes what a test may have ignored in the agent: commands start from a clean state. Which
  *   those are is looked up anew only after a test has changed one: 64 system calls for each command
- *   were an eighth of what a command costs beyond posix_spawn(3);
+ *   were a fifth of what a command costs beyond posix_spawn(3);
  * - the child touches nothing but its request, its result and its stack;
  * - its fd table and working directory are its own (no CLONE_FILES, no CLONE_FS).
  *

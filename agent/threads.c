@@ -62,5 +62,7 @@ int thread_start(void *(*run)(void *argument), void *argument)
 
 void threads_forked(void)
 {
+	if (guest_threads_forked)
+		guest_threads_forked();
 	watched = false;
 }

@@ -14,4 +14,8 @@ int thread_start(void *(*run)(void *argument), void *argument);
 /* The process is a copy that a thread has made of itself: there are no others in it. */
 void threads_forked(void);
 
+/* A part of it: the C library's list of threads is free, whoever had it. NULL: there is another
+ * libc. */
+void guest_threads_forked(void) __attribute__((weak));
+
 #endif
