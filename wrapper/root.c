@@ -1,17 +1,19 @@
 /*
- * The device is found in a devtmpfs that is mounted nowhere. That it comes is told by inotify(7):
- * the kernel makes the node when the device is there, and its partitions with it.
+ * The device is found in a devtmpfs that is mounted nowhere. That it comes is told by a uevent:
+ * the kernel makes the node a moment before the device can be opened, and sends the uevent of a
+ * disk and of its partitions after it (block/genhd.c, device_add_disk).
  */
 #include "wrapper/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,11 +67,16 @@ static char *next_word(char **rest, char between)
 	return word[0] ? word : NULL;
 }
 
+/* 0: there is none, or not yet more of it than the node. */
 static dev_t device_of(int dev, const char *name)
 {
+	cleanup_close int device = -1;
 	struct stat status;
 
-	return fstatat(dev, name, &status, 0) == 0 && S_ISBLK(status.st_mode) ? status.st_rdev : 0;
+	if (fstatat(dev, name, &status, 0) != 0 || !S_ISBLK(status.st_mode))
+		return 0;
+	device = openat(dev, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return device < 0 && errno == ENXIO ? 0 : status.st_rdev;
 }
 
 /*
@@ -155,24 +162,25 @@ static unsigned int longest_wait(const struct cmdline *cmdline)
 /* 0: it does not come. */
 static dev_t await_device(int dev, const struct cmdline *cmdline, const char *root)
 {
-	cleanup_close int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	struct pollfd made = { .fd = notify, .events = POLLIN };
+	static const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	cleanup_close int uevents =
+		socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+	struct pollfd came = { .fd = uevents, .events = POLLIN };
 	uint64_t end = monotonic_ns() + longest_wait(cmdline) * UINT64_C(1000000000);
-	char events[4096];
 	dev_t device;
+	char byte;
 
-	/* There is no path to it. */
-	if (fchdir(dev) == 0)
-		(void)inotify_add_watch(notify, ".", IN_CREATE);
+	(void)bind(uevents, (const struct sockaddr *)&kernel, sizeof(kernel));
 	while ((device = find_device(dev, root)) == 0) {
 		uint64_t now = monotonic_ns();
 
 		if (now >= end)
 			break;
-		poll(&made, 1, (int)((end - now) / 1000000) + 1);
-		(void)!read(notify, events, sizeof(events));
+		poll(&came, 1, (int)((end - now) / 1000000) + 1);
+		/* Which one came, or that some were lost, is of no account: one looks again. */
+		while (recv(uevents, &byte, 1, MSG_DONTWAIT) > 0)
+			;
 	}
-	(void)!chdir("/");
 	return device;
 }
 

@@ -503,9 +503,10 @@ static void await_shown(const struct provium_job_ref *ref, struct screen *screen
 START_TEST(a_job_on_a_terminal)
 {
 	const struct provium_exec_options command = {
-		.shell = "sleep 1000 & trap 'echo resized; stty size; kill $!' WINCH; "
+		.shell = "trap 'echo resized; stty size; resized=1' WINCH; "
 			 "test -t 0 && test -t 1 && test -t 2 && echo \"on a $TERM\"; stty size; "
-			 "wait $!; read line; echo \"got $line\"; exit 3",
+			 "until test $resized; do sleep 0.1; done; "
+			 "read line; echo \"got $line\"; exit 3",
 		.stdin_kind = PROVIUM_STDIN_STREAM,
 		.pty = true,
 		.rows = 30,
