@@ -110,16 +110,21 @@ class Session:
         at = message.index(b"\x22\x00")
         return message[:at] + b"\x22\x02\x08\x4d" + message[at + 2:]
 
-    def receive_finals(self, peer, on_message=None):
-        """The kind of each request's final reply, and how many bytes came in all. Fewer: it ended."""
+    def receive_finals(self, peer, on_message=None, most=1 << 32):
+        """The kind of each request's final reply, and how many bytes came in all. Fewer: it ended, or
+        so many bytes are the most that were wanted."""
         finals = {}
         total = 0
         while self.ids - set(finals):
-            header = receive(peer, 4)
+            header = receive(peer, min(4, most - total))
+            total += len(header)
             if len(header) < 4:
                 break
-            body = receive(peer, struct.unpack("<I", header)[0])
-            total += len(header) + len(body)
+            size = struct.unpack("<I", header)[0]
+            body = receive(peer, min(size, most - total))
+            total += len(body)
+            if len(body) < size:
+                break
             message = pb.Message.FromString(body)
             if on_message:
                 on_message(message)
