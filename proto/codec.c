@@ -3,15 +3,17 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/util.h"
 #include "frame.h"
 
 /* Covers nearly every request but bulk data. */
 #define BLOCK_SIZE ((size_t)8 << 10)
-/* Pages of fresh memory cost more than the bytes that are copied to them: bulk data take a used
- * one. */
-#define MAX_SPARE  ((size_t)512 << 10)
+/* Bytes that are as many may stay in the frame. */
+#define BULK_MIN   ((size_t)1 << 10)
+/* Bytes that protobuf-c takes for a length. */
+#define LENGTH_MAX 5
 /* Of everything that protobuf-c allocates: its structs hold pointers and 64-bit integers. */
 #define ALIGNMENT  sizeof(uint64_t)
 
@@ -36,7 +38,6 @@ void decoder_release(struct decoder *decoder)
 {
 	struct decoder_block *block = decoder->blocks;
 	struct decoder_block *small = NULL;
-	struct decoder_block *bulk = NULL;
 
 	if (!decoder->holds)
 		return;
@@ -48,36 +49,19 @@ void decoder_release(struct decoder *decoder)
 		block->used = 0;
 		if (!small && block->size == BLOCK_SIZE)
 			small = block;
-		else if (!bulk && block->size > BLOCK_SIZE && block->size <= MAX_SPARE)
-			bulk = block;
 		else
 			free(block);
 		block = next;
 	}
 	decoder->blocks = small;
 	decoder->allocated = small ? BLOCK_SIZE : 0;
-	/* The old one was of no use to this message. */
-	free(decoder->spare);
-	decoder->spare = bulk;
 }
 
 void decoder_finish(struct decoder *decoder)
 {
 	decoder_release(decoder);
 	free(decoder->blocks);
-	free(decoder->spare);
 	*decoder = (struct decoder){ 0 };
-}
-
-/* The spare block, if it fits the size. */
-static struct decoder_block *take_spare(struct decoder *decoder, size_t size, size_t left)
-{
-	struct decoder_block *spare = decoder->spare;
-
-	if (!spare || spare->size < size || spare->size / 2 > size || spare->size > left)
-		return NULL;
-	decoder->spare = NULL;
-	return spare;
 }
 
 /* A new block for size bytes, or NULL with decoder->failure set. */
@@ -92,17 +76,14 @@ static struct decoder_block *add_block(struct decoder *decoder, size_t size)
 		decoder->failure = DECODE_LIMIT;
 		return NULL;
 	}
-	block = take_spare(decoder, size, left);
+	block = malloc(sizeof(*block) + block_size);
 	if (!block) {
-		block = malloc(sizeof(*block) + block_size);
-		if (!block) {
-			decoder->failure = DECODE_NO_MEMORY;
-			return NULL;
-		}
-		block->size = block_size;
-		block->used = 0;
+		decoder->failure = DECODE_NO_MEMORY;
+		return NULL;
 	}
-	decoder->allocated += block->size;
+	block->size = block_size;
+	block->used = 0;
+	decoder->allocated += block_size;
 	if (first && size > BLOCK_SIZE / 2) {
 		/* It will be full: the first one goes on serving small sizes. */
 		block->next = first->next;
@@ -157,6 +138,33 @@ static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
 	return false;
 }
 
+/* Moves past the value of a field of this wire type. */
+static bool skip_value(const uint8_t **at, const uint8_t *end, unsigned int wire_type)
+{
+	uint64_t length;
+
+	switch (wire_type) {
+	case PROTOBUF_C_WIRE_TYPE_VARINT:
+		return read_varint(at, end, &length);
+	case PROTOBUF_C_WIRE_TYPE_64BIT:
+		length = 8;
+		break;
+	case PROTOBUF_C_WIRE_TYPE_32BIT:
+		length = 4;
+		break;
+	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+		if (!read_varint(at, end, &length))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	if (length > (uint64_t)(end - *at))
+		return false;
+	*at += length;
+	return true;
+}
+
 /*
  * protobuf-c visits each of Message's 75 fields when it sizes, packs or unpacks one: 5400 of the
  * 7800 instructions of a PING. Nearly every message is an id and a body, and these are read and
@@ -208,13 +216,81 @@ static bool read_plain(const uint8_t *at, size_t size, struct plain *plain)
 	return plain->body != NULL;
 }
 
+/* Those whose bytes are bulk data, and nearly all of them. */
+static bool is_bulk(const struct plain *plain)
+{
+	unsigned int body = plain->body->id;
+
+	return plain->size > BULK_MIN && (body == PROVIUM__V1__MESSAGE__BODY_WRITE_DATA ||
+					  body == PROVIUM__V1__MESSAGE__BODY_FILE_DATA ||
+					  body == PROVIUM__V1__MESSAGE__BODY_OUTPUT);
+}
+
+/*
+ * protobuf-c would copy bulk data, which takes about as long as the kernel takes to copy it. So it
+ * gets the body with that field empty, and the data stays where it is. NULL: there is none, or the
+ * body has to be seen whole.
+ */
+static ProtobufCMessage *unpack_bulk(ProtobufCAllocator *allocator, const struct plain *plain)
+{
+	const ProtobufCMessageDescriptor *descriptor = plain->body->descriptor;
+	const uint8_t *at = plain->data, *end = at + plain->size;
+	const uint8_t *length_at = NULL, *bulk_end = NULL, *bulk;
+	const ProtobufCFieldDescriptor *field;
+	ProtobufCMessage *body;
+	size_t before, after;
+	uint64_t bulk_tag = 0, length;
+	uint8_t rest[64];
+
+	while (at < end) {
+		const uint8_t *value;
+		uint64_t tag;
+
+		if (!read_varint(&at, end, &tag) || tag == bulk_tag)
+			return NULL;
+		value = at;
+		if (!skip_value(&at, end, tag & 7))
+			return NULL;
+		if ((size_t)(at - value) > BULK_MIN) {
+			bulk_tag = tag;
+			length_at = value;
+			bulk_end = at;
+		}
+	}
+	field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned int)(bulk_tag >> 3));
+	bulk = length_at;
+	if (!field || field->type != PROTOBUF_C_TYPE_BYTES ||
+	    !read_varint(&bulk, bulk_end, &length) || bulk - length_at > LENGTH_MAX)
+		return NULL;
+	before = (size_t)(length_at - plain->data);
+	after = (size_t)(end - bulk_end);
+	if (before + 1 + after > sizeof(rest))
+		return NULL;
+	memcpy(rest, plain->data, before);
+	rest[before] = 0;
+	memcpy(rest + before + 1, bulk_end, after);
+	body = protobuf_c_message_unpack(descriptor, allocator, before + 1 + after, rest);
+	if (body)
+		*(ProtobufCBinaryData *)(void *)((uint8_t *)body + field->offset) =
+			(ProtobufCBinaryData){ length, (uint8_t *)(uintptr_t)bulk };
+	return body;
+}
+
+static ProtobufCMessage *unpack_body(ProtobufCAllocator *allocator, const struct plain *plain)
+{
+	ProtobufCMessage *body = is_bulk(plain) ? unpack_bulk(allocator, plain) : NULL;
+
+	return body ? body
+		    : protobuf_c_message_unpack(plain->body->descriptor, allocator, plain->size,
+						plain->data);
+}
+
 /* NULL: malformed, or decoder->failure. */
 static Provium__V1__Message *unpack_plain(struct decoder *decoder, ProtobufCAllocator *allocator,
 					  const struct plain *plain)
 {
 	Provium__V1__Message *message = arena_alloc(decoder, sizeof(*message));
-	ProtobufCMessage *body = protobuf_c_message_unpack(plain->body->descriptor, allocator,
-							   plain->size, plain->data);
+	ProtobufCMessage *body = unpack_body(allocator, plain);
 
 	if (!message || !body)
 		return NULL;
@@ -249,36 +325,7 @@ enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, 
 	if (*message)
 		return DECODE_OK;
 	decoder_release(decoder);
-	free(decoder->spare);
-	decoder->spare = NULL;
 	return decoder->failure == DECODE_OK ? DECODE_MALFORMED : decoder->failure;
-}
-
-/* Moves past the value of a field of this wire type. */
-static bool skip_value(const uint8_t **at, const uint8_t *end, unsigned int wire_type)
-{
-	uint64_t length;
-
-	switch (wire_type) {
-	case PROTOBUF_C_WIRE_TYPE_VARINT:
-		return read_varint(at, end, &length);
-	case PROTOBUF_C_WIRE_TYPE_64BIT:
-		length = 8;
-		break;
-	case PROTOBUF_C_WIRE_TYPE_32BIT:
-		length = 4;
-		break;
-	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-		if (!read_varint(at, end, &length))
-			return false;
-		break;
-	default:
-		return false;
-	}
-	if (length > (uint64_t)(end - *at))
-		return false;
-	*at += length;
-	return true;
 }
 
 uint32_t message_peek_id(const uint8_t *data, size_t size)

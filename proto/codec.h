@@ -37,8 +37,6 @@ struct decoder {
 	struct decoder_block *blocks;
 	/* Bytes of all blocks. */
 	size_t allocated;
-	/* One that served bulk data of the message before, for the next of the series. */
-	struct decoder_block *spare;
 	/* A message is held, or what is left of one that failed. */
 	bool holds;
 	size_t limit;
@@ -57,15 +55,15 @@ void decoder_finish(struct decoder *decoder);
 
 /*
  * Decodes one Message. On DECODE_OK *message lives until the next call for this decoder; its text
- * and bytes do not point into data. Otherwise *message is NULL and nothing is held.
+ * and bytes do not point into data, but for bulk data: those of WRITE_DATA, FILE_DATA and OUTPUT
+ * may. Otherwise *message is NULL and nothing is held.
  */
 enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, size_t size,
 				  Provium__V1__Message **message);
 
 /*
  * Ends the message's life and gives its memory back, but for one block of 8 KiB that makes small
- * messages cheap and, until a message without bulk data, one of at most 512 KiB. For a decoder that
- * may be idle for long.
+ * messages cheap. For a decoder that may be idle for long.
  */
 void decoder_release(struct decoder *decoder);
 

@@ -206,6 +206,9 @@ static void measure_running(const struct guest_options *options, const char *onl
 	sizes_of_memory(list);
 	guest_start_floor(&guest);
 	run_programs_make();
+	/* The file that is read: WRITE_FILE may not be among them. */
+	if (only)
+		run_raw_write();
 	rounds_measure(measurements, ARRAY_SIZE(measurements), only, rounds, list);
 	if (!only) {
 		measure_split(rounds, list);
