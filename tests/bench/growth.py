@@ -81,7 +81,7 @@ def draw(document):
 def main(arguments):
     if len(arguments) == 5:
         source, target = arguments[4] + ".json", arguments[4] + ".svg"
-        subprocess.run([*arguments[:4], source], check=True, timeout=540)
+        subprocess.run([*arguments[:4], source], check=True, timeout=1440)
     elif len(arguments) == 2:
         source, target = arguments
     else:

@@ -79,8 +79,7 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 		.files = files,
 		.n_files = list_files(options, files),
 		.no_userland = true,
-		/* For FLOOR_FILE: a tmpfs takes half of it. */
-		.memory = GIB,
+		.memory = options->memory ? options->memory : GIB,
 		.init = GUEST_FLOOR,
 		.accel = options->accel,
 		/* Raw streams go through the same device, whose socket is at a known place. */

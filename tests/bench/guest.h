@@ -18,6 +18,8 @@ struct guest_options {
 	/* The directory that scripts/guest-agent makes. NULL: the guest does without. */
 	const char *peer;
 	enum provium_accel accel;
+	/* Bytes; a tmpfs takes half of them. 0: a GiB. */
+	uint64_t memory;
 	/* More modules, NULL-terminated. NULL: none. */
 	const char *const *modules;
 };

@@ -6,7 +6,7 @@
 
 #include "tests/bench/guest.h"
 
-#define RUN_TIMEOUT_MS 60000
+#define RUN_TIMEOUT_MS 600000
 
 /* Commands in flight at a time, and the most of run_execs. */
 #define RUN_PARALLEL   200
