@@ -9,6 +9,18 @@
 #define BOOT_AGENT           "/provium-agent"
 #define BOOT_MODULES_DIR     "/provium-modules"
 
+/*
+ * The shim brings the agent packed: its size in bytes, 32 bits, little-endian, and behind it a
+ * block of LZ4 (doc/lz4_Block_format.md of its sources) up to the file's end. Which compressions a
+ * kernel unpacks by itself its configuration says, and of an image with another it loads nothing.
+ * Where BOOT_AGENT is there as well, a user's own, this file has no use.
+ */
+#define BOOT_AGENT_PACKED    "/provium-agent.packed"
+#define BOOT_PACKED_HEADER   4
+
+/* The largest agent, bytes: while it is unpacked it is in memory twice. */
+#define BOOT_AGENT_MAX       (1 << 20)
+
 #define BOOT_TOKEN           "/provium-token"
 
 /* In BOOT_MODULES_DIR: file names, one a line, in the order of loading. */

@@ -1,4 +1,4 @@
-/* The guest's programs, stripped, as they were built beside this library. */
+/* The guest's programs, stripped, as they were built beside this library; the agent is packed. */
 #ifndef SHIM_EMBED_H
 #define SHIM_EMBED_H
 

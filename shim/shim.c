@@ -92,7 +92,7 @@ static int write_first(const struct provium_shim_options *options, int fd, struc
 		return -1;
 	if (cpio_add_bytes(cpio, BOOT_WRAPPER, 0755, embed_wrapper,
 			   (size_t)(embed_wrapper_end - embed_wrapper), error) < 0 ||
-	    cpio_add_bytes(cpio, BOOT_AGENT, 0755, embed_agent,
+	    cpio_add_bytes(cpio, BOOT_AGENT_PACKED, 0644, embed_agent,
 			   (size_t)(embed_agent_end - embed_agent), error) < 0 ||
 	    (options->token && cpio_add_bytes(cpio, BOOT_TOKEN, 0400, options->token,
 					      PROVIUM_TOKEN_SIZE, error) < 0) ||

@@ -35,6 +35,7 @@
 #include "common/util.h"
 #include "wrapper/procfs.h"
 #include "wrapper/root.h"
+#include "wrapper/unpack.h"
 
 /* The longest command line of any architecture is 4 KiB; a bootconfig adds up to 32 KiB. */
 #define CMDLINE_SIZE       KIB(64)
@@ -155,10 +156,13 @@ static struct agent start_agent(const struct cmdline *cmdline, const char *init,
 	cleanup_close int status_read = -1, status_write = -1;
 	cleanup_close int opened_read = -1, opened_write = -1;
 	int status[2], opened[2];
+	int error = unpack(BOOT_AGENT_PACKED, BOOT_AGENT);
 	struct pollfd poll_opened;
 	char byte;
 	pid_t pid;
 
+	if (error)
+		complain("cannot unpack " BOOT_AGENT_PACKED, error);
 	if (pipe2(status, O_CLOEXEC) == 0) {
 		status_read = status[0];
 		status_write = status[1];

@@ -26,7 +26,7 @@ TIMEOUT = 120
 
 # Milliseconds, without modules. The size is that of both programs (tests/bench/bench.c) and their headers.
 BOUND = 60
-SIZE_BOUND = 144 << 10
+SIZE_BOUND = 128 << 10
 
 QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35", "-m", "512",
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",

@@ -5,6 +5,7 @@ What differs of necessity and is left out: the numbers of mounts and of devices 
 the agent's detached mounts shift, and the modules that vsock needs.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -173,14 +174,18 @@ class Fidelity(unittest.TestCase):
 
     def test_no_agent(self):
         """Where there is none to wait for, init is executed all the same, held back or not."""
-        with open(VIEW, "rb") as file:
-            files = {"init": file.read(), "dev": None, "provium-agent": b"no program"}
-        shim = self.images(KERNELS[-1], files)[1]
-        console = self.boot(KERNELS[-1], shim,
-                            "rdinit=/provium-wrapper console=ttyS0 provium.hold")
-        self.assertIn("VIEW ENDS", console)
-        self.assertIn("fatal: cannot execute /provium-agent", console)
-        self.assertIn("fatal: it ended at its start", console)
+        for name, content, expected in (
+                ("provium-agent", b"no program", "fatal: cannot execute /provium-agent"),
+                ("provium-agent.packed", b"\x20\0\0\0no block of LZ4",
+                 f"fatal: cannot unpack /provium-agent.packed: errno {errno.EBADMSG:03}")):
+            with self.subTest(name=name), open(VIEW, "rb") as file:
+                files = {"init": file.read(), "dev": None, name: content}
+                shim = self.images(KERNELS[-1], files)[1]
+                console = self.boot(KERNELS[-1], shim,
+                                    "rdinit=/provium-wrapper console=ttyS0 provium.hold")
+                self.assertIn("VIEW ENDS", console)
+                self.assertIn(expected, console)
+                self.assertIn("fatal: it ended at its start", console)
 
 
 if __name__ == "__main__":
