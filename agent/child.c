@@ -350,7 +350,7 @@ static void child_watch(struct child *child, struct child_fds *fds,
 		start_timer(child, (double)options->timeout_ms / 1000.);
 
 	child->terminal = options->terminal;
-	child->slave_fd = options->terminal ? steal_fd(&fds->child_output) : -1;
+	child->slave_fd = options->terminal ? fd_raise(steal_fd(&fds->child_output)) : -1;
 	output_stream_start(&child->outputs[CHILD_STDOUT], loop, fd_raise(steal_fd(&fds->output)),
 			    options->output_limit, &output_events, child);
 	output_stream_start(&child->outputs[CHILD_STDERR], loop, fd_raise(steal_fd(&fds->error)),
@@ -381,7 +381,10 @@ struct child *child_start(struct loop *loop, const struct child_options *options
 	*failure = (struct spawn_result){ .step = SPAWN_PIPE, .error = ENOMEM };
 	if (!child || !child_fds_open(&fds, loop, options, failure))
 		return NULL;
-	request.fds[0] = options->terminal ? fds.child_output : fds.child_input;
+	if (options->terminal)
+		request.fds[0] = fds.child_output;
+	else
+		request.fds[0] = fds.child_input >= 0 ? fds.child_input : loop->null_fd;
 	request.fds[1] = fds.child_output;
 	request.fds[2] = fds.child_error >= 0 ? fds.child_error : fds.child_output;
 	*child = (struct child){

@@ -19,15 +19,20 @@ void child_fds_close(struct child_fds *fds)
 	close_fd(fds->child_error);
 }
 
-/* Neither end below 3, where a test may have closed what was there: those the child overwrites. */
+/* Where a test may have closed what was below 3: the child overwrites those. */
+static int above_stdio(int fd)
+{
+	return fd <= STDERR_FILENO ? fd_raise(fd) : fd;
+}
+
 static bool make_pipe(int *reading, int *writing)
 {
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
-	*reading = ends[0] <= STDERR_FILENO ? fd_raise(ends[0]) : ends[0];
-	*writing = ends[1] <= STDERR_FILENO ? fd_raise(ends[1]) : ends[1];
+	*reading = above_stdio(ends[0]);
+	*writing = above_stdio(ends[1]);
 	return true;
 }
 
@@ -39,8 +44,11 @@ static bool open_pipes(struct child_fds *fds, const struct child_options *option
 	failure->step = SPAWN_PIPE;
 	if (made && !options->merge_stderr)
 		made = make_pipe(&fds->error, &fds->child_error);
+	/* The guest's own, as it is now. */
+	if (made && !options->stdin_pipe)
+		fds->child_input = above_stdio(open("/dev/null", O_RDONLY | O_CLOEXEC));
 	/* Only our end is non-blocking: the command gets a pipe as any other. */
-	if (made && options->stdin_pipe)
+	else if (made)
 		made = make_pipe(&fds->child_input, &fds->input) &&
 		       fcntl(fds->input, F_SETFL, O_NONBLOCK) == 0;
 	failure->error = errno;
@@ -56,10 +64,10 @@ static bool open_terminal(struct child_fds *fds, struct loop *loop,
 	if (!pty_open(&pty, loop, failure))
 		return false;
 	fds->output = pty.master;
-	fds->child_output = pty.slave;
+	fds->child_output = above_stdio(pty.slave);
 	(void)pty_resize(pty.master, options->rows, options->cols);
 	/* As a login does it: who runs in it may open it by its name. */
-	if (!attributes->has_uid || os_fchown(pty.slave, attributes->uid, (gid_t)-1) == 0)
+	if (!attributes->has_uid || os_fchown(fds->child_output, attributes->uid, (gid_t)-1) == 0)
 		return true;
 	failure->step = SPAWN_TTY_OWNER;
 	failure->error = errno;

@@ -12,7 +12,10 @@ struct child_fds {
 	int input;
 	int output;
 	int error;
-	/* The command's; an absent error is output, and a terminal's output is all three. */
+	/*
+	 * The command's; an absent error is output, and a terminal's output is all three. No input
+	 * was asked for: /dev/null, absent where the guest has none.
+	 */
 	int child_input;
 	int child_output;
 	int child_error;

@@ -47,7 +47,7 @@ bool pty_open(struct pty *pty, struct loop *loop, struct spawn_result *failure)
 	if (pty->master >= 0) {
 		failure->step = SPAWN_PEER;
 		if (ioctl(pty->master, TIOCSPTLCK, &unlocked) == 0)
-			pty->slave = fd_raise(ioctl(pty->master, TIOCGPTPEER, FLAGS));
+			pty->slave = ioctl(pty->master, TIOCGPTPEER, FLAGS);
 	}
 	if (pty->slave >= 0)
 		return true;

@@ -11,7 +11,10 @@
  *   those are is looked up anew only after a test has changed one: 64 system calls for each command
  *   were a fifth of what a command costs beyond posix_spawn(3);
  * - the child touches nothing but its request, its result and its stack;
- * - its fd table and working directory are its own (no CLONE_FILES, no CLONE_FS).
+ * - its working directory is its own (no CLONE_FS), and so is its fd table from its first step on.
+ *   Without CLONE_FILES the clone would copy all of ours, three fds for each command that runs,
+ *   which execve(2) closes again; close_range(2) copies those below a number. All that the child
+ *   needs has the lowest that are free, while ours are high: the table is the least there is.
  *
  * Memory that is shared also shares whether it may be dumped, which a change of credentials takes
  * away: we give it back to ourselves when the child has its own. An agent that has lost it to a
@@ -43,9 +46,9 @@
 #include "agent/server.h"
 #include "common/util.h"
 
-/* Linux 5.11. */
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1U << 2)
+/* Linux 5.9. */
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
 #endif
 
 /* The size of the kernel's sigset_t, and the number of its last signal. */
@@ -60,6 +63,10 @@ struct child_start {
 	const struct spawn_request *request;
 	struct spawn_result *result;
 	pid_t parent;
+	/* Where the child finds its oom_score_adj; -1: by its path. */
+	int proc_fd;
+	/* The first number above all fds that the child needs. */
+	unsigned int fds_end;
 	/* Those whose disposition is not the default: bit N - 1 for signal N. */
 	uint64_t signals;
 };
@@ -131,7 +138,8 @@ IN_CHILD static void reset_signals(uint64_t signals)
 			KERNEL_SIGSET_SIZE);
 }
 
-IN_CHILD bool spawn_restore_oom_score(const struct server_config *config, const char *value)
+IN_CHILD bool spawn_restore_oom_score(const struct server_config *config, int proc_fd,
+				      const char *value)
 {
 	size_t length = strlen(value);
 	bool written;
@@ -141,10 +149,8 @@ IN_CHILD bool spawn_restore_oom_score(const struct server_config *config, const 
 		return true;
 	/* proc(5): "/proc/pid", owner and dumpable. */
 	prctl(PR_SET_DUMPABLE, 1);
-	if (config->proc_fd >= 0)
-		fd = openat(config->proc_fd, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	else
-		fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	fd = openat(proc_fd, proc_fd >= 0 ? "self/oom_score_adj" : "/proc/self/oom_score_adj",
+		    O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	written = write(fd, value, length) == (ssize_t)length;
@@ -152,36 +158,16 @@ IN_CHILD bool spawn_restore_oom_score(const struct server_config *config, const 
 	return written;
 }
 
-/*
- * The guest's own /dev/null, as it is now; where there is none, ours. Not close-on-exec: it may be
- * 0 already, which dup2 then leaves as it is, and what is above 2 is closed with all others.
- */
-IN_CHILD static int open_stdin(const struct child_start *start)
+/* None is below 3: none is overwritten, and each loses its close-on-exec. */
+IN_CHILD static bool set_fds(const int fds[3])
 {
-	int fd = start->request->fds[0];
-
-	if (fd >= 0)
-		return fd;
-	fd = open("/dev/null", O_RDONLY);
-	return fd >= 0 ? fd : start->loop->null_fd;
+	return dup2(fds[0], 0) >= 0 && dup2(fds[1], 1) >= 0 && dup2(fds[2], 2) >= 0;
 }
 
-/* None of the pipes' ends is below 3: none is overwritten, and each loses its close-on-exec. */
-IN_CHILD static bool set_fds(const struct child_start *start)
-{
-	int fd = dup2(start->request->fds[1], 1) < 0 ? -1 : dup2(start->request->fds[2], 2);
-
-	return fd >= 0 && dup2(open_stdin(start), 0) >= 0;
-}
-
-/*
- * All of ours are close-on-exec; a test may have opened others in the agent. execve(2) knows which
- * fds there are, while close_range(2) looks at each number up to ours, of which most are free.
- */
+/* All of ours are close-on-exec; a test may have opened others in the agent. */
 IN_CHILD static bool close_others(void)
 {
-	return syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) == 0 ||
-	       (errno == EINVAL && syscall(SYS_close_range, 3, ~0u, 0) == 0);
+	return syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0) == 0;
 }
 
 /* directory/name; an empty directory is the current one (POSIX, 8.3). False: it is too long. */
@@ -297,18 +283,22 @@ IN_CHILD static void prepare_and_execute(const struct child_start *start)
 	const uint64_t no_signals = 0;
 	struct spawn_result *result = start->result;
 
+	result->step = SPAWN_CLOSE_RANGE;
+	if (syscall(SYS_close_range, start->fds_end, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+		return;
 	reset_signals(start->signals);
 	result->step = SPAWN_SETSID;
 	if (setsid() < 0)
 		return;
 	result->step = SPAWN_FDS;
-	if (!set_fds(start))
+	if (!set_fds(start->request->fds))
 		return;
 	result->step = SPAWN_TERMINAL;
 	if (start->request->terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		return;
 	result->step = SPAWN_OOM_SCORE;
-	if (!spawn_restore_oom_score(start->loop->config, start->loop->oom_score_adj))
+	if (!spawn_restore_oom_score(start->loop->config, start->proc_fd,
+				     start->loop->oom_score_adj))
 		return;
 	result->step = SPAWN_CLOSE_RANGE;
 	if (!close_others())
@@ -351,24 +341,46 @@ static void reap(pid_t pid)
 		;
 }
 
+/* Where there is no lower number the child has to copy all up to ours. */
+static int lower(int fd)
+{
+	int lowered = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+	return lowered >= 0 ? lowered : fd;
+}
+
 bool spawn(const struct loop *loop, const struct spawn_request *request,
 	   struct spawn_result *result)
 {
-	struct child_start start = { loop, request, result, getpid(), look_at_signals() };
+	const struct server_config *config = loop->config;
+	struct child_start start = {
+		.loop = loop,
+		.request = request,
+		.result = result,
+		.parent = getpid(),
+		.proc_fd = lower(config->proc_fd),
+		.signals = look_at_signals(),
+	};
+	int last = start.proc_fd;
 	const uint64_t all_signals = ~(uint64_t)0;
 	uint64_t old_signals;
 	int dumpable = prctl(PR_GET_DUMPABLE);
 
+	for (size_t i = 0; i < ARRAY_SIZE(request->fds); i++)
+		last = MAX(last, request->fds[i]);
+	start.fds_end = (unsigned int)last + 1;
 	*result = (struct spawn_result){
 		.pidfd = -1,
 		.step = request->cgroup >= 0 ? SPAWN_CLONE3 : SPAWN_CLONE,
 	};
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, &old_signals, KERNEL_SIGSET_SIZE);
 	result->pid = os_clone(child_main, (char *)loop->spawn_stack + SPAWN_STACK_SIZE,
-			       CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start,
+			       CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | SIGCHLD, &start,
 			       &result->pidfd, request->cgroup);
 	if (result->pid < 0)
 		result->error = errno;
+	if (start.proc_fd != config->proc_fd)
+		close(start.proc_fd);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old_signals, NULL, KERNEL_SIGSET_SIZE);
 	/* 2 cannot be set, and is 0 but for who may read a core. */
 	prctl(PR_SET_DUMPABLE, dumpable == 1);

@@ -72,7 +72,7 @@ struct spawn_request {
 	char *const *envp;
 	const char *cwd;
 	const struct spawn_attributes *attributes;
-	/* What become 0, 1 and 2; -1 for 0: the guest's /dev/null. Borrowed. */
+	/* What become 0, 1 and 2; none of them is that already. Borrowed. */
 	int fds[3];
 	/* The directory of the cgroup that it is born into; -1: ours. */
 	int cgroup;
@@ -97,9 +97,10 @@ bool spawn_set_credentials(const struct spawn_attributes *attributes, enum spawn
 
 /*
  * For a new process of ours, while it is still root's: the OOM killer may take it as it may take
- * what init starts. value: config->oom_score_adj as text. False and errno.
+ * what init starts. value: config->oom_score_adj as text;
+ * proc_fd: a procfs, -1: there is /proc. False and errno.
  */
-bool spawn_restore_oom_score(const struct server_config *config, const char *value);
+bool spawn_restore_oom_score(const struct server_config *config, int proc_fd, const char *value);
 
 /* A test has changed what this process does upon a signal. */
 void spawn_signals_changed(void);

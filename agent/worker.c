@@ -167,7 +167,7 @@ static void become_mortal(const struct server_config *config)
 	char value[12];
 
 	snprintf(value, sizeof(value), "%d", config->oom_score_adj);
-	if (!spawn_restore_oom_score(config, value))
+	if (!spawn_restore_oom_score(config, config->proc_fd, value))
 		log_warn("a worker keeps the agent's oom_score_adj: %m");
 }
 
