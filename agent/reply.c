@@ -65,18 +65,21 @@ bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *mess
 	return frame != NULL;
 }
 
-/* The kernel's name of this boot, or "". */
-static void read_boot_id(const struct loop *loop, char *boot_id, size_t size)
+/*
+ * The kernel's name of this boot, or "". It is looked up once: who asks for a worker has been told
+ * it before, so that no two threads do, and a worker has it from its server.
+ */
+static char *boot_id(const struct loop *loop)
 {
+	static char text[64];
 	cleanup_close int fd = -1;
-	ssize_t count;
 
-	fd = loop_open_proc(loop, "sys/kernel/random/boot_id", O_RDONLY);
-	count = fd < 0 ? 0 : os_read(fd, boot_id, size - 1);
-	if (count < 0)
-		count = 0;
-	boot_id[count] = '\0';
-	*strchrnul(boot_id, '\n') = '\0';
+	if (!text[0]) {
+		fd = loop_open_proc(loop, "sys/kernel/random/boot_id", O_RDONLY);
+		if (fd >= 0 && os_read(fd, text, sizeof(text) - 1) > 0)
+			*strchrnul(text, '\n') = '\0';
+	}
+	return text;
 }
 
 /* What a stranger needs to tell what he has reached, and what is asked of him. */
@@ -107,7 +110,7 @@ void reply_ready(struct session *session, uint32_t id)
 	Provium__V1__Ready ready = PROVIUM__V1__READY__INIT;
 	Provium__V1__InitError init_error = PROVIUM__V1__INIT_ERROR__INIT;
 	uint32_t requests[MAX_REQUEST_CODES];
-	char boot_id[64], reason[SERVER_REASON_SIZE];
+	char reason[SERVER_REASON_SIZE];
 	struct utsname system;
 
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_READY;
@@ -118,9 +121,7 @@ void reply_ready(struct session *session, uint32_t id)
 		return;
 	}
 	ready.n_requests = dispatch_served(session->loop, requests);
-	read_boot_id(session->loop, boot_id, sizeof(boot_id));
-	if (boot_id[0])
-		ready.boot_id = boot_id;
+	ready.boot_id = boot_id(session->loop);
 	if (config->restarts > 0) {
 		ready.has_restarts = true;
 		ready.restarts = config->restarts;
