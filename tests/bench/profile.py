@@ -29,6 +29,25 @@ SKIPPED = 77
 # As in a guest, whose kernel gives its first process no more than these.
 ENVIRONMENT = {"HOME": "/", "TERM": "linux", "PATH": os.environ["PATH"]}
 
+# CLONE_VM, CLONE_VFORK, CLONE_PIDFD and SIGCHLD, as they stand in an instruction; CLONE_FILES.
+CLONE_FLAGS, CLONE_FILES = 0x5111, 0x400
+
+
+def agent_for_valgrind(directory):
+    """valgrind ends who makes a process with CLONE_VFORK and CLONE_FILES. Without the second the
+    server's instructions are the same."""
+    with open(AGENT, "rb") as file:
+        agent = file.read()
+    flags = (CLONE_FLAGS | CLONE_FILES).to_bytes(4, "little")
+    if agent.count(flags) != 1:
+        raise SystemExit("profile: the flags of spawn()'s clone are not found in the agent")
+    path = os.path.join(directory, "agent")
+    with open(path, "wb") as file:
+        file.write(agent.replace(flags, CLONE_FLAGS.to_bytes(4, "little")))
+    os.chmod(path, 0o755)
+    return path
+
+
 def paths(directory):
     content = os.path.join(directory, "content")
     with open(content, "wb") as file:
@@ -41,9 +60,9 @@ def paths(directory):
 
 
 def run(tool, directory, call, times):
-    """The agent below a tool, which is asked so often and then ended."""
+    """The agent, the last of a tool's arguments, which is asked so often and then ended."""
     path = os.path.join(directory, "agent.sock")
-    agent = subprocess.Popen([*tool, AGENT, "--listen", f"unix:{path}"], env=ENVIRONMENT,
+    agent = subprocess.Popen([*tool, "--listen", f"unix:{path}"], env=ENVIRONMENT,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
     try:
@@ -69,8 +88,8 @@ def run(tool, directory, call, times):
 def instructions(directory, call, times):
     """Those of the server, by function; it is the process that made most."""
     out = os.path.join(directory, "callgrind.")
-    run(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}%p"], directory, call,
-        times)
+    run(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}%p",
+         agent_for_valgrind(directory)], directory, call, times)
     counts = {}
     for name in glob.glob(out + "*"):
         text = subprocess.run(["callgrind_annotate", "--threshold=100", name], check=True,
@@ -87,7 +106,7 @@ def instructions(directory, call, times):
 
 def calls(directory, call, times):
     log = os.path.join(directory, "calls")
-    run(["strace", "-f", "-qq", "-o", log], directory, call, times)
+    run(["strace", "-f", "-qq", "-o", log, AGENT], directory, call, times)
     with open(log, encoding="utf-8", errors="replace") as file:
         return collections.Counter(re.findall(r"^\d+ +([a-z]\w+)\(", file.read(), re.M))
 
