@@ -66,7 +66,7 @@ bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *mess
 }
 
 /*
- * The kernel's name of this boot, or "". It is looked up once: who asks for a worker has been told
+ * The kernel's name of this boot, or NULL. It is looked up once: who asks for a worker has been told
  * it before, so that no two threads do, and a worker has it from its server.
  */
 static char *boot_id(const struct loop *loop)
@@ -79,7 +79,7 @@ static char *boot_id(const struct loop *loop)
 		if (fd >= 0 && os_read(fd, text, sizeof(text) - 1) > 0)
 			*strchrnul(text, '\n') = '\0';
 	}
-	return text;
+	return text[0] ? text : NULL;
 }
 
 /* What a stranger needs to tell what he has reached, and what is asked of him. */

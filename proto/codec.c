@@ -39,9 +39,6 @@ void decoder_release(struct decoder *decoder)
 	struct decoder_block *block = decoder->blocks;
 	struct decoder_block *small = NULL;
 
-	if (!decoder->holds)
-		return;
-	decoder->holds = false;
 	while (block) {
 		struct decoder_block *next = block->next;
 
@@ -314,7 +311,6 @@ enum decode_status decoder_decode(struct decoder *decoder, const uint8_t *data, 
 	struct plain plain;
 
 	decoder_release(decoder);
-	decoder->holds = true;
 	decoder->failure = DECODE_OK;
 	decoder->limit = DECODE_MAX;
 	if (size < (DECODE_MAX - DECODE_BASE) / DECODE_FACTOR)

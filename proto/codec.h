@@ -37,8 +37,6 @@ struct decoder {
 	struct decoder_block *blocks;
 	/* Bytes of all blocks. */
 	size_t allocated;
-	/* A message is held, or what is left of one that failed. */
-	bool holds;
 	size_t limit;
 	enum decode_status failure;
 };
