@@ -66,8 +66,8 @@ bool reply_send(struct session *session, uint32_t id, Provium__V1__Message *mess
 }
 
 /*
- * The kernel's name of this boot, or NULL. It is looked up once: who asks for a worker has been told
- * it before, so that no two threads do, and a worker has it from its server.
+ * The kernel's name of this boot, or NULL. It is looked up once: who asks for a worker has been
+ * told it before, so that no two threads do, and a worker has it from its server.
  */
 static char *boot_id(const struct loop *loop)
 {
