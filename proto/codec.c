@@ -254,6 +254,8 @@ static ProtobufCMessage *unpack_bulk(ProtobufCAllocator *allocator, const struct
 			bulk_end = at;
 		}
 	}
+	if (!bulk_end)
+		return NULL;
 	field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned int)(bulk_tag >> 3));
 	bulk = length_at;
 	if (!field || field->type != PROTOBUF_C_TYPE_BYTES ||

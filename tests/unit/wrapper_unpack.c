@@ -167,7 +167,7 @@ END_TEST
 START_TEST(too_long)
 {
 	put(file, file_size);
-	ck_assert_int_eq(truncate(packed, 2 * BOOT_AGENT_MAX), 0);
+	ck_assert_int_eq(truncate(packed, (off_t)BOOT_AGENT_MAX * 2), 0);
 	expect_damaged(EFBIG);
 }
 END_TEST
