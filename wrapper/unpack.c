@@ -22,8 +22,9 @@ static int write_program(const char *program, const uint8_t *data, size_t size)
 	while (size > 0) {
 		ssize_t count = write(fd, data, size);
 
-		if (count < 0) {
-			int error = errno;
+		/* None says 0; one that did would keep the first process here for ever. */
+		if (count <= 0) {
+			int error = count < 0 ? errno : EIO;
 
 			unlink(program);
 			return error;
