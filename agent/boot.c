@@ -1,8 +1,8 @@
 /*
- * The order matters. Until the wrapper has been told that all files are open the real init is not
- * executed, so that nothing before that takes time; from then on it runs beside us and may move or
- * empty the root, so that nothing after that opens a path. Loading modules takes most of the time
- * and is done then.
+ * The order matters. Until the wrapper has been told that all files of the first root are open the
+ * real init is not executed, so that only those are opened before that; from then on it runs beside
+ * us and may move or empty the root, so that what is opened after that is below mounts of our own.
+ * Loading modules takes most of the time and is done then.
  */
 #include "agent/boot.h"
 
@@ -43,13 +43,17 @@
 #define DEVICE_TIMEOUT_MS 1000
 
 struct modules {
-	/* The list as text, in which the names are. */
+	/* The list as text, in which the names are; or why there is none, an errno. */
 	char text[BOOT_MODULES_MAX * (BOOT_MODULE_NAME_MAX + 1) + 1];
+	int error;
 	struct {
 		const char *name;
+		/* Negative: the errno. */
 		int fd;
 	} open[BOOT_MODULES_MAX];
 	unsigned int count;
+	/* Of the list, beyond what there may be. */
+	unsigned int left_out;
 	unsigned int failed;
 };
 
@@ -98,18 +102,12 @@ static void open_module(int dir, const char *name)
 	int fd;
 
 	if (modules.count == BOOT_MODULES_MAX) {
-		log_error("module %s: more than %u in the shim", name, BOOT_MODULES_MAX);
-		modules.failed++;
+		modules.left_out++;
 		return;
 	}
 	fd = fd_raise(openat(dir, name, O_RDONLY | O_CLOEXEC));
-	if (fd < 0) {
-		log_error("module %s: %m", name);
-		modules.failed++;
-		return;
-	}
 	modules.open[modules.count].name = name;
-	modules.open[modules.count++].fd = fd;
+	modules.open[modules.count++].fd = fd < 0 ? -errno : fd;
 }
 
 /* What was asked for is demanded: with a damaged file the guest cannot be reached at all. */
@@ -122,7 +120,10 @@ static void take_token(void)
 	unlink(BOOT_TOKEN);
 }
 
-/* A shim without modules is usual: its kernel has them built in. */
+/*
+ * A shim without modules is usual: its kernel has them built in. What fails is told when there is a
+ * log.
+ */
 static void open_modules(void)
 {
 	cleanup_close int dir = open(BOOT_MODULES_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -131,7 +132,7 @@ static void open_modules(void)
 	if (dir < 0)
 		return;
 	if (guest_read_text(dir, BOOT_MODULES_LIST, modules.text, sizeof(modules.text)) < 0) {
-		log_error("%s/%s: %m", BOOT_MODULES_DIR, BOOT_MODULES_LIST);
+		modules.error = errno;
 		return;
 	}
 	for (char *name = modules.text; name; name = next) {
@@ -151,15 +152,26 @@ static uint64_t load_modules(void)
 {
 	uint64_t start = monotonic_ns();
 
+	if (modules.error)
+		log_error("%s/%s: %s", BOOT_MODULES_DIR, BOOT_MODULES_LIST,
+			  strerror(modules.error));
 	for (unsigned int i = 0; i < modules.count; i++) {
-		if (syscall(SYS_finit_module, modules.open[i].fd, "", 0) < 0 && errno != EEXIST) {
+		int fd = modules.open[i].fd;
+
+		if (fd < 0)
+			errno = -fd;
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)) {
 			log_error("module %s: %m", modules.open[i].name);
 			modules.failed++;
 		} else {
 			log_debug("module %s is there", modules.open[i].name);
 		}
-		close_fd(modules.open[i].fd);
+		close_fd(fd);
 	}
+	if (modules.left_out > 0)
+		log_error("%u modules of the shim are left out: at most %u are loaded",
+			  modules.left_out, BOOT_MODULES_MAX);
+	modules.failed += modules.left_out;
 	return modules.count > 0 ? monotonic_ns() - start : 0;
 }
 
@@ -256,6 +268,7 @@ static void tell_modules(const struct boot_options *options, struct init_state *
 int boot_begin(struct guest_fds *fds)
 {
 	char devkmsg[16] = "";
+	bool is_waited_for;
 
 	if (fcntl(BOOT_STATUS_FD, F_SETFD, FD_CLOEXEC) < 0 ||
 	    fcntl(BOOT_OPENED_FD, F_SETFD, FD_CLOEXEC) < 0)
@@ -263,14 +276,16 @@ int boot_begin(struct guest_fds *fds)
 	setsid();
 	/* A wrapper that has not waited is no reason to end. */
 	signal(SIGPIPE, SIG_IGN);
-	guest_fds_open(fds, true);
+	open_modules();
+	take_token();
+	is_waited_for = write(BOOT_OPENED_FD, "", 1) == 1;
+
+	guest_fds_open_ours(fds, fcntl(BOOT_PROC_FD, F_GETFD) < 0 ? -1 : fd_raise(BOOT_PROC_FD));
 	guest_read_text(fds->proc, "sys/kernel/printk_devkmsg", devkmsg, sizeof(devkmsg));
 	if (fds->kmsg >= 0)
 		log_to_kmsg(fds->kmsg, strcmp(devkmsg, "on") == 0);
 	open_standard_fds(fds->dev);
-	open_modules();
-	take_token();
-	if (write(BOOT_OPENED_FD, "", 1) < 0)
+	if (!is_waited_for)
 		log_warn("the wrapper is gone");
 	return 0;
 }

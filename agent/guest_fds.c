@@ -7,25 +7,26 @@
 #include "common/cleanup.h"
 #include "common/detached.h"
 
-/* A directory of ours if one is wanted and can be had, else what is at path. */
-static int open_dir(bool detached, const char *fstype, const char *path)
+static int open_dir(const char *path)
 {
-	int fd = detached ? detached_mount(fstype) : -1;
-
-	if (fd < 0)
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd_raise(fd);
+	return fd_raise(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-void guest_fds_open(struct guest_fds *fds, bool ours)
+void guest_fds_open_ours(struct guest_fds *fds, int proc)
 {
-	fds->proc = open_dir(ours, "proc", "/proc");
-	fds->dev = open_dir(ours, "devtmpfs", "/dev");
+	int dev = detached_mount("devtmpfs");
+
+	fds->proc = proc;
+	fds->dev = dev < 0 ? open_dir("/dev") : fd_raise(dev);
+	fds->sysrq = guest_open_sysrq(fds);
+	fds->kmsg = fd_raise(openat(fds->dev, "kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+}
+
+void guest_fds_open(struct guest_fds *fds)
+{
+	fds->proc = open_dir("/proc");
+	fds->dev = open_dir("/dev");
 	fds->sysrq = fds->kmsg = -1;
-	if (ours) {
-		fds->sysrq = guest_open_sysrq(fds);
-		fds->kmsg = fd_raise(openat(fds->dev, "kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-	}
 }
 
 int guest_open_sysrq(const struct guest_fds *fds)

@@ -5,8 +5,6 @@
 #ifndef AGENT_GUEST_FDS_H
 #define AGENT_GUEST_FDS_H
 
-#include <stdbool.h>
-
 /* -1 where it could not be had. */
 struct guest_fds {
 	/* Directories: a procfs and a devtmpfs that are mounted nowhere, or /proc and /dev. */
@@ -18,8 +16,11 @@ struct guest_fds {
 	int kmsg;
 };
 
-/* ours: we booted this guest, and mount a procfs and a devtmpfs of our own. */
-void guest_fds_open(struct guest_fds *fds, bool ours);
+/* Of a guest that is ours: with this procfs, or with none (-1), and a devtmpfs of our own. */
+void guest_fds_open_ours(struct guest_fds *fds, int proc);
+
+/* Of any other. */
+void guest_fds_open(struct guest_fds *fds);
 
 /* What can end the system, to be written; -1 where the kernel has no magic SysRq. */
 int guest_open_sysrq(const struct guest_fds *fds);

@@ -193,7 +193,7 @@ static int run_by_hand(const struct arguments *arguments, struct server_config *
 		return EXIT_FAILURE;
 	}
 
-	guest_fds_open(&fds, false);
+	guest_fds_open(&fds);
 	config->proc_fd = fds.proc;
 	config->dev_fd = fds.dev;
 	if (arguments->allow_shutdown) {

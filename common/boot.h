@@ -35,7 +35,7 @@
 #define BOOT_AGENT_ARGV0     "@provium-agent"
 
 /*
- * The agent's ends of two pipes when it is started by the wrapper (--wrapper).
+ * What the wrapper passes to the agent (--wrapper): the agent's ends of two pipes, and a procfs.
  *
  * BOOT_STATUS_FD, to be read: an agent that was given --init reads the first field of struct
  * boot_status, and where it was given --hold one more before it that is 0, when init would be
@@ -50,6 +50,10 @@
  */
 #define BOOT_STATUS_FD       510
 #define BOOT_OPENED_FD       511
+
+/* The directory of a procfs that is mounted nowhere; closed where the kernel has none. */
+#define BOOT_PROC_FD         509
+
 #define BOOT_RELEASE         "r"
 
 /* What keeps the real init from being executed. */

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -111,21 +112,31 @@ struct agent {
 	int opened_fd;
 };
 
+struct agent_start {
+	const struct cmdline *cmdline;
+	const char *init;
+	const char *root;
+	/* The agent's ends. */
+	int status_fd;
+	int opened_fd;
+};
+
 /* In the child. Never returns. */
-static void exec_agent(const struct cmdline *cmdline, const char *init, const char *root,
-		       int status_fd, int opened_fd)
+static int exec_agent(void *argument)
 {
+	const struct agent_start *start = argument;
 	const char *argv[12] = { BOOT_AGENT_ARGV0, "--wrapper" };
 	size_t argc = 2;
 	const struct {
 		const char *option;
 		const char *value;
 	} options[] = {
-		{ "--port", cmdline->port },
-		{ "--log", cmdline->log },
-		{ "--init", init },
-		{ "--root", root },
+		{ "--port", start->cmdline->port },
+		{ "--log", start->cmdline->log },
+		{ "--init", start->init },
+		{ "--root", start->root },
 	};
+	int proc = procfs();
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		if (options[i].value) {
@@ -134,10 +145,12 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, const ch
 		}
 	}
 	/* Without an init there is nothing to hold. */
-	if (cmdline->hold && init)
+	if (start->cmdline->hold && start->init)
 		argv[argc++] = "--hold";
 	/* The copies are not close-on-exec. */
-	if (dup2(status_fd, BOOT_STATUS_FD) < 0 || dup2(opened_fd, BOOT_OPENED_FD) < 0) {
+	if (dup2(start->status_fd, BOOT_STATUS_FD) < 0 ||
+	    dup2(start->opened_fd, BOOT_OPENED_FD) < 0 ||
+	    (proc >= 0 && dup2(proc, BOOT_PROC_FD) < 0)) {
 		complain("cannot pass fds on", errno);
 	} else {
 		execve(BOOT_AGENT, (char **)argv, environ);
@@ -153,6 +166,8 @@ static void exec_agent(const struct cmdline *cmdline, const char *init, const ch
 static struct agent start_agent(const struct cmdline *cmdline, const char *init, const char *root)
 {
 	static const struct agent none = { -1, -1 };
+	static _Alignas(16) char stack[KIB(8)];
+	struct agent_start start = { cmdline, init, root, -1, -1 };
 	cleanup_close int status_read = -1, status_write = -1;
 	cleanup_close int opened_read = -1, opened_write = -1;
 	int status[2], opened[2];
@@ -176,9 +191,10 @@ static struct agent start_agent(const struct cmdline *cmdline, const char *init,
 		return none;
 	}
 
-	pid = _Fork();
-	if (pid == 0)
-		exec_agent(cmdline, init, root, status_read, opened_write);
+	start.status_fd = status_read;
+	start.opened_fd = opened_write;
+	/* As vfork(2): a copy of our memory would be made for nothing. */
+	pid = clone(exec_agent, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
 	if (pid < 0) {
 		complain("cannot fork", errno);
 		return none;

@@ -10,9 +10,43 @@
 #include "common/cleanup.h"
 #include "common/detached.h"
 
-static int read_below(int proc, const char *name, char *text, size_t size)
+/*
+ * Where it cannot be had detached (fsopen and fsmount are since Linux 5.2) it is mounted for the
+ * moment, and the directory that this may need is removed again.
+ */
+static int mount_for_a_moment(void)
 {
-	cleanup_close int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
+	bool made = mkdir("/proc", 0555) == 0;
+	int error, proc = -1;
+
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
+		proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		error = errno;
+		umount2("/proc", MNT_DETACH);
+		errno = error;
+	}
+	error = errno;
+	if (made)
+		rmdir("/proc");
+	errno = error;
+	return proc;
+}
+
+int procfs(void)
+{
+	static int proc = -1;
+
+	if (proc < 0)
+		proc = detached_mount("proc");
+	if (proc < 0)
+		proc = mount_for_a_moment();
+	return proc;
+}
+
+int procfs_read(const char *name, char *text, size_t size)
+{
+	int proc = procfs();
+	cleanup_close int fd = proc < 0 ? -1 : openat(proc, name, O_RDONLY | O_CLOEXEC);
 	size_t used = 0;
 	ssize_t count;
 
@@ -26,31 +60,4 @@ static int read_below(int proc, const char *name, char *text, size_t size)
 		used--;
 	text[used] = '\0';
 	return 0;
-}
-
-/*
- * Where procfs cannot be had detached (fsopen and fsmount are since Linux 5.2) it is mounted for
- * the moment, and the directory that this may need is removed again.
- */
-int procfs_read(const char *name, char *text, size_t size)
-{
-	cleanup_close int detached = detached_mount("proc");
-	bool made, failed;
-	int error;
-
-	if (detached >= 0 && read_below(detached, name, text, size) == 0)
-		return 0;
-	made = mkdir("/proc", 0555) == 0;
-	failed = mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0;
-	if (!failed) {
-		cleanup_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		failed = read_below(proc, name, text, size) < 0;
-	}
-	error = errno;
-	umount2("/proc", MNT_DETACH);
-	if (made)
-		rmdir("/proc");
-	errno = error;
-	return failed ? -1 : 0;
 }

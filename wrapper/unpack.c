@@ -44,7 +44,8 @@ static int unpack_bytes(const uint8_t *packed, size_t size, const char *program)
 
 	if (unpacked == 0 || unpacked > BOOT_AGENT_MAX)
 		return EFBIG;
-	place = mmap(NULL, unpacked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	place = mmap(NULL, unpacked, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (place == MAP_FAILED)
 		return errno;
 	if (LZ4_decompress_safe((const char *)packed + BOOT_PACKED_HEADER, place,
@@ -71,12 +72,10 @@ int unpack(const char *packed, const char *program)
 		return EBADMSG;
 	if (status.st_size > LZ4_COMPRESSBOUND(BOOT_AGENT_MAX))
 		return EFBIG;
-	data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
 	if (data == MAP_FAILED)
 		return errno;
 	error = unpack_bytes(data, (size_t)status.st_size, program);
 	munmap(data, (size_t)status.st_size);
-	if (error == 0)
-		unlink(packed);
 	return error;
 }
