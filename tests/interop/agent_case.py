@@ -51,6 +51,8 @@ class AgentCase(unittest.TestCase):
 
     # What the agent asks for; bytes.
     token = None
+    # Called in its process just before it is executed.
+    prepare = None
 
     @classmethod
     def setUpClass(cls):
@@ -64,7 +66,7 @@ class AgentCase(unittest.TestCase):
                 file.write(cls.token)
         cls.process = subprocess.Popen(command,
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                       stderr=cls.log)
+                                       stderr=cls.log, preexec_fn=cls.prepare)
         # Also where what follows fails.
         cls.addClassCleanup(cls.stop)
         wait_until(cls.listens, "the agent listens")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import resource
 import signal
 import socket
 import time
@@ -174,6 +175,28 @@ class Exec(AgentCase):
         self.assert_exited(client.call("exec", argv=[b"true"], timeout_ms=60_000))
         self.assert_exited(client.call("exec", argv=[b"true"], timeout_ms=0))
         self.assert_exited(client.call("exec", argv=[b"true"], timeout_ms=2**64 - 1))
+
+
+class FewDescriptors(AgentCase):
+    """An agent that was started without standard fds, and whose own cannot be high."""
+
+    @staticmethod
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        os.closerange(0, 3)
+
+    def test_standard_fds(self):
+        client = self.connect()
+        requests = [client.start("exec", shell=b"cat; echo err >&2; ls /proc/self/fd; ulimit -n",
+                                 stdin_kind=pb.STDIN_STREAM) for _ in range(5)]
+        for number, request in enumerate(requests):
+            client.write_stdin(request, b"in %d\n" % number)
+        client.wait_all(requests)
+        for number, request in enumerate(requests):
+            self.assert_exited(request)
+            # The last one is that of the directory.
+            self.assertEqual(request.stdout, b"in %d\n0\n1\n2\n3\n64\n" % number)
+            self.assertEqual(request.stderr, b"err\n")
 
 
 class Output(AgentCase):
