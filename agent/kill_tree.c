@@ -12,18 +12,22 @@
  * death before that would make orphans. Another round looks for what was born at the last moment.
  *
  * A fork bomb is slower than this, since each round stops all that a round finds. If it is not, or
- * is larger than what is remembered, what cannot be remembered is killed when it is found.
+ * is larger than what is remembered, what cannot be remembered is killed when it is found. For that
+ * the looking must not take its turn behind what it looks for, nor behind a test's real-time
+ * processes: meanwhile the thread is of the highest priority, if it has the right.
  */
 #include "kill_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -199,7 +203,11 @@ static void look_until_quiet(struct kill_tree *tree, int proc, int number)
 
 void kill_tree_run(struct kill_tree *tree, int proc)
 {
+	const struct sched_param highest = { .sched_priority = 99 }, usual = { 0 };
 	bool can_look = proc >= 0 && tree->count > 0;
+	/* What a test's calls have made of this thread stays as it is. */
+	bool is_urgent = syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER &&
+			 syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &highest) == 0;
 
 	if (can_look)
 		look_until_quiet(tree, proc, SIGSTOP);
@@ -211,5 +219,7 @@ void kill_tree_run(struct kill_tree *tree, int proc)
 		send(tree->members[i - 1], SIGKILL);
 	if (can_look)
 		look_until_quiet(tree, proc, SIGKILL);
+	if (is_urgent)
+		syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &usual);
 	close_fd(proc);
 }
