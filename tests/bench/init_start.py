@@ -25,18 +25,25 @@ ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 10
 TIMEOUT = 120
 
 # Milliseconds, without modules. The size is that of both programs (tests/bench/bench.c) and their headers.
-BOUND = 60
+BOUND = {"tcg": 60, "kvm": 5}
 SIZE_BOUND = 128 << 10
 
-QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35", "-m", "512",
-        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-        "-kernel", os.path.join(KERNEL, "vmlinuz")]
+ACCEL = {"tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"], "kvm": ["-accel", "kvm", "-cpu", "host"]}
+QEMU = ["-machine", "q35", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-serial", "stdio", "-kernel", os.path.join(KERNEL, "vmlinuz")]
 
 
-def boot(initrd, program):
+def accelerator():
+    """As the command chooses it, which takes KVM where a guest really gets on with it."""
+    result = subprocess.run([PROVIUM, "run", "--kernel", os.path.join(KERNEL, "vmlinuz"), "--", "true"],
+                            stderr=subprocess.PIPE, check=True, timeout=TIMEOUT)
+    return "tcg" if b"using TCG" in result.stderr else "kvm"
+
+
+def boot(accel, initrd, program):
     """Milliseconds from the first process's start to the init's."""
     result = subprocess.run(
-        [*QEMU, "-initrd", initrd, "-append",
+        ["qemu-system-x86_64", *ACCEL[accel], *QEMU, "-initrd", initrd, "-append",
          f"console=ttyS0 panic=-1 loglevel=0 rdinit=/init -- {program}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=TIMEOUT)
     found = re.search(rb"INIT (\d+\.\d{9}) (\d+\.\d{9})\r?\n", result.stdout)
@@ -51,6 +58,7 @@ def shim(path, *options):
 
 
 def main():
+    accel = accelerator()
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         plain, bare, full = (os.path.join(directory, name) for name in ("plain", "bare", "full"))
         with open(INIT, "rb") as file, open(plain, "wb") as target:
@@ -66,8 +74,9 @@ def main():
         times = {name: [] for name in ways}
         for _ in range(ROUNDS):
             for name, way in ways.items():
-                times[name].append(boot(*way))
+                times[name].append(boot(accel, *way))
 
+    print(f"with {accel}:")
     figures = {}
     for name, values in times.items():
         added = [value - floor for value, floor in zip(values, times["by itself"])]
@@ -78,15 +87,15 @@ def main():
     print(f"the shim: {size} bytes; with modules {with_modules}")
     if "PROVIUM_BENCH_JSON" in os.environ:
         with open(os.environ["PROVIUM_BENCH_JSON"], "w", encoding="ascii") as file:
-            json.dump({"rounds": ROUNDS, "shim_bytes": size, "shim_with_modules_bytes": with_modules,
+            json.dump({"accel": accel, "rounds": ROUNDS, "shim_bytes": size, "shim_with_modules_bytes": with_modules,
                        "starts": figures}, file, indent=1)
 
     added = figures["by the wrapper"]["added_ms"]
-    if added > BOUND:
-        print(f"too slow: {added:.1f} ms, at most {BOUND} are allowed")
+    if added > BOUND[accel]:
+        print(f"too slow: {added:.1f} ms, at most {BOUND[accel]} are allowed")
     if size > SIZE_BOUND:
         print(f"too big: {size} bytes, at most {SIZE_BOUND} are allowed")
-    sys.exit(1 if added > BOUND or size > SIZE_BOUND else 0)
+    sys.exit(1 if added > BOUND[accel] or size > SIZE_BOUND else 0)
 
 
 main()
