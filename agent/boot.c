@@ -1,8 +1,9 @@
 /*
  * The order matters. Until the wrapper has been told that all files of the first root are open the
  * real init is not executed, so that only those are opened before that; from then on it runs beside
- * us and may move or empty the root, so that what is opened after that is below mounts of our own.
- * Loading modules takes most of the time and is done then.
+ * us and may move or empty the root, so that what is opened after that is below mounts of our own
+ * (but of a kernel without devtmpfs, whose /dev is init's). Loading modules takes most of the time
+ * and is done then.
  */
 #include "agent/boot.h"
 

@@ -12,9 +12,10 @@
  * death before that would make orphans. Another round looks for what was born at the last moment.
  *
  * A fork bomb is slower than this, since each round stops all that a round finds. If it is not, or
- * is larger than what is remembered, what cannot be remembered is killed when it is found. For that
- * the looking must not take its turn behind what it looks for, nor behind a test's real-time
- * processes: meanwhile the thread is of the highest priority, if it has the right.
+ * is larger than what is remembered, what cannot be remembered is killed when it is found.
+ *
+ * Who looks must not take turns with what is looked for, or with a test's real-time processes:
+ * meanwhile the thread has the highest priority, if it has the right to.
  */
 #include "kill_tree.h"
 

@@ -50,11 +50,10 @@
  */
 #define BOOT_STATUS_FD       510
 #define BOOT_OPENED_FD       511
+#define BOOT_RELEASE         "r"
 
 /* The directory of a procfs that is mounted nowhere; closed where the kernel has none. */
 #define BOOT_PROC_FD         509
-
-#define BOOT_RELEASE         "r"
 
 /* What keeps the real init from being executed. */
 enum boot_step {

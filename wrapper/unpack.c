@@ -44,6 +44,7 @@ static int unpack_bytes(const uint8_t *packed, size_t size, const char *program)
 
 	if (unpacked == 0 || unpacked > BOOT_AGENT_MAX)
 		return EFBIG;
+	/* All pages at once: none is left out, and a fault for each takes longer. */
 	place = mmap(NULL, unpacked, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (place == MAP_FAILED)

@@ -209,8 +209,7 @@ START_TEST(interrupted)
 	run_program();
 	ck_assert_msg(result_of(blocked) == -EINTR, "%s: %lld", blocker->name,
 		      (long long)result_of(blocked));
-	/* It had its time: less than all of it, since setting the deadline comes before the call.
-	 */
+	/* It had its time, but for what setting the deadline took of it. */
 	ck_assert_uint_ge(provium_program_duration_ns(program, blocked),
 			  DEADLINE_MS * UINT64_C(1000000) / 2);
 	ck_assert_int_eq(result_of(before), pid);
