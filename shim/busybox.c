@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/read_at.h"
 #include "common/util.h"
 #include "host/lib/error.h"
 #include "shim/content.h"
@@ -51,23 +52,27 @@ static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
 static const char group[] = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
 
 /* elf(5) */
-bool busybox_is_static(int fd)
+int busybox_is_static(int fd)
 {
 	Elf64_Ehdr header;
+	ssize_t size = read_at(fd, &header, sizeof(header), 0);
 
-	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
-	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+	if (size < 0)
+		return -1;
+	if (size < (ssize_t)sizeof(header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
 	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != MACHINE)
-		return false;
+		return 0;
 	for (unsigned int i = 0; i < header.e_phnum; i++) {
 		Elf64_Phdr segment;
-		off_t offset = (off_t)(header.e_phoff + i * sizeof(segment));
 
-		if (pread(fd, &segment, sizeof(segment), offset) != sizeof(segment) ||
-		    segment.p_type == PT_INTERP)
-			return false;
+		size = read_at(fd, &segment, sizeof(segment),
+			       (off_t)(header.e_phoff + i * sizeof(segment)));
+		if (size < 0)
+			return -1;
+		if (size < (ssize_t)sizeof(segment) || segment.p_type == PT_INTERP)
+			return 0;
 	}
-	return true;
+	return 1;
 }
 
 /* Returns an fd and sets *path. */
@@ -79,17 +84,26 @@ static int find_busybox(const char **path, struct provium_error *error)
 		"/sbin/busybox.static",
 	};
 	const char *dynamic = NULL;
+	const char *failed = NULL;
+	int failure = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		cleanup_close int fd = open(places[i], O_RDONLY | O_CLOEXEC);
+		int result = fd < 0 ? -1 : busybox_is_static(fd);
 
-		if (fd >= 0 && busybox_is_static(fd)) {
+		if (result > 0) {
 			*path = places[i];
 			return steal_fd(&fd);
 		}
-		if (fd >= 0 && !dynamic)
+		if (result == 0 && !dynamic)
 			dynamic = places[i];
+		if (result < 0 && errno != ENOENT && errno != ENOTDIR && !failed) {
+			failed = places[i];
+			failure = errno;
+		}
 	}
+	if (failed)
+		return error_set(error, PROVIUM_HOST, failure, "cannot read %s", failed);
 	if (dynamic)
 		return error_set(error, PROVIUM_INVALID, 0,
 				 "%s is no static program of this architecture: install "
@@ -116,6 +130,8 @@ static ssize_t read_all(int fd, char *text, size_t size)
 		if (poll(&readable, 1, (int)((deadline - now) / 1000000) + 1) <= 0)
 			continue;
 		count = read(fd, text + used, size - used);
+		if (count < 0 && errno == EINTR)
+			continue;
 		if (count <= 0)
 			return count < 0 ? -1 : (ssize_t)used;
 		used += (size_t)count;

@@ -3,14 +3,12 @@
 #ifndef SHIM_BUSYBOX_H
 #define SHIM_BUSYBOX_H
 
-#include <stdbool.h>
-
 #include "shim/cpio.h"
 #include "shim/tree.h"
 
 int busybox_add(struct cpio *cpio, struct names *names, struct provium_error *error);
 
-/* Whether fd is a program of this architecture that asks for no interpreter. */
-bool busybox_is_static(int fd);
+/* 1: fd is a program of this architecture that asks for no interpreter; 0: it is not; -1: errno. */
+int busybox_is_static(int fd);
 
 #endif

@@ -54,21 +54,6 @@ int content_add(struct cpio *cpio, const struct cpio_entry *entry, int fd, const
 	return left > 0 ? has_changed(name, error) : 0;
 }
 
-int content_write(int to, const void *data, size_t size, struct provium_error *error)
-{
-	while (size > 0) {
-		ssize_t count = write(to, data, size);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return error_set(error, PROVIUM_HOST, errno, "cannot write an archive");
-		data = (const char *)data + count;
-		size -= (size_t)count;
-	}
-	return 0;
-}
-
 int content_copy(int to, int fd, uint64_t size, const char *name, struct provium_error *error)
 {
 	char data[CHUNK];
@@ -79,7 +64,7 @@ int content_copy(int to, int fd, uint64_t size, const char *name, struct provium
 	while ((count = read_some(fd, data, sizeof(data))) > 0) {
 		if ((uint64_t)count > size)
 			return has_changed(name, error);
-		if (content_write(to, data, (size_t)count, error) < 0)
+		if (cpio_write_raw(to, data, (size_t)count, error) < 0)
 			return -1;
 		size -= (uint64_t)count;
 	}

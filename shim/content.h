@@ -18,7 +18,4 @@ int content_add_module(struct cpio *cpio, const char *guest_path, const char *pa
 /* Copies size bytes from fd's start to another file's position. Names are for the error. */
 int content_copy(int to, int fd, uint64_t size, const char *name, struct provium_error *error);
 
-/* Writes all of data. */
-int content_write(int to, const void *data, size_t size, struct provium_error *error);
-
 #endif

@@ -1,6 +1,6 @@
 /*
  * Writes a cpio archive as the kernel reads it (Documentation/driver-api/early-userspace/
- * buffer-format.rst, "newc"), over libarchive.
+ * buffer-format.rst, "newc"). Libarchive could, but ends the process where it has no memory.
  *
  * Every entry belongs to root. Paths are absolute and clean: "/a/b".
  */
@@ -33,7 +33,7 @@ struct cpio_entry {
 	int64_t mtime;
 	/* Of a regular file, bytes: exactly so many follow by cpio_data. */
 	uint64_t size;
-	/* Of a symbolic link. */
+	/* Of a symbolic link; NULL: it is none. */
 	const char *target;
 	/* Of a device. */
 	dev_t device;
@@ -45,5 +45,8 @@ int cpio_data(struct cpio *cpio, const void *data, size_t size, struct provium_e
 /* A regular file from memory, as old as all that is ours. */
 int cpio_add_bytes(struct cpio *cpio, const char *path, mode_t permissions, const void *data,
 		   size_t size, struct provium_error *error);
+
+/* What lies between archives. */
+int cpio_write_raw(int fd, const void *data, size_t size, struct provium_error *error);
 
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/read_at.h"
 #include "common/util.h"
 #include "host/lib/error.h"
 
@@ -111,22 +112,12 @@ static bool is_cpio(const void *head, size_t length)
 static ssize_t read_file(const struct source *source, void *data, size_t size, uint64_t offset,
 			 struct provium_error *error)
 {
-	size_t used = 0;
+	ssize_t count = read_at(source->fd, data, size, (off_t)offset);
 
-	while (used < size) {
-		ssize_t count =
-			pread(source->fd, (char *)data + used, size - used, (off_t)(offset + used));
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return error_set(error, PROVIUM_HOST, errno, "cannot read initramfs %s",
-					 source->name);
-		if (count == 0)
-			break;
-		used += (size_t)count;
-	}
-	return (ssize_t)used;
+	if (count < 0)
+		return error_set(error, PROVIUM_HOST, errno, "cannot read initramfs %s",
+				 source->name);
+	return count;
 }
 
 /* Forgets what lies before offset, and reads on until size bytes from there are in the window. */
@@ -160,8 +151,8 @@ static ssize_t read_stream(struct source *source, void *data, size_t size, uint6
 }
 
 /* Reads size bytes (at most WINDOW), or fewer at the end. */
-static ssize_t read_at(struct source *source, void *data, size_t size, uint64_t offset,
-		       struct provium_error *error)
+static ssize_t read_source(struct source *source, void *data, size_t size, uint64_t offset,
+			   struct provium_error *error)
 {
 	return source->archive ? read_stream(source, data, size, offset, error)
 			       : read_file(source, data, size, offset, error);
@@ -173,7 +164,7 @@ static int skip_zeros(struct source *source, uint64_t *offset, struct provium_er
 	unsigned char data[4096];
 
 	while (*offset < source->size) {
-		ssize_t count = read_at(source, data, sizeof(data), *offset, error);
+		ssize_t count = read_source(source, data, sizeof(data), *offset, error);
 		ssize_t i = 0;
 
 		if (count <= 0)
@@ -219,10 +210,10 @@ static int enter(struct source *source, uint64_t offset, uint32_t mode, uint32_t
 {
 	char path[PATH_MAX + 1] = "", target[PATH_MAX + 1] = "";
 
-	if (read_at(source, path, name_size, offset + HEADER_SIZE, error) < 0)
+	if (read_source(source, path, name_size, offset + HEADER_SIZE, error) < 0)
 		return -1;
 	if (S_ISLNK(mode) &&
-	    (body_size > PATH_MAX || read_at(source, target, body_size, body, error) < 0))
+	    (body_size > PATH_MAX || read_source(source, target, body_size, body, error) < 0))
 		return damaged(source, offset, "a link that leads nowhere", error);
 	if (names_enter(names, path, mode, target) < 0)
 		return error_set(error, PROVIUM_INVALID, errno, "initramfs %s: %s", source->name,
@@ -241,7 +232,7 @@ static int check_cpio(struct source *source, uint64_t *offset, struct names *nam
 	char header[HEADER_SIZE + sizeof(trailer)];
 
 	for (;;) {
-		ssize_t count = read_at(source, header, sizeof(header), *offset, error);
+		ssize_t count = read_source(source, header, sizeof(header), *offset, error);
 		uint32_t name_size, body_size, mode;
 		uint64_t body;
 
@@ -287,7 +278,7 @@ static int part_follows(struct source *source, uint64_t offset, struct provium_e
 	if (!data)
 		return error_set(error, PROVIUM_HOST, ENOMEM, "cannot read initramfs %s",
 				 source->name);
-	count = read_at(source, data, LOOK_AHEAD, offset, error);
+	count = read_source(source, data, LOOK_AHEAD, offset, error);
 	for (ssize_t i = 1; i < count; i++) {
 		size_t left = (size_t)(count - i);
 
@@ -332,7 +323,7 @@ static int check_stream(struct source *stream, const struct magic *compression, 
 
 		if (skip_zeros(stream, &offset, error) < 0)
 			return -1;
-		length = read_at(stream, head, sizeof(head), offset, error);
+		length = read_source(stream, head, sizeof(head), offset, error);
 		if (length < 0 || (length == 0 && offset > 0))
 			return (int)length;
 		if (!is_cpio(head, (size_t)length) || offset % 4 != 0)
@@ -425,7 +416,7 @@ int initrd_check(int fd, const char *name, uint64_t size, struct names *names,
 
 		if (skip_zeros(&source, &offset, error) < 0)
 			return -1;
-		length = read_at(&source, head, sizeof(head), offset, error);
+		length = read_source(&source, head, sizeof(head), offset, error);
 		if (length < 0)
 			return -1;
 		if (length == 0)

@@ -151,8 +151,9 @@ int shim_write_fd(const struct provium_shim_options *options, int fd, struct pro
 	    initrd_check(initrd_fd, options->initrd, initrd.size, &names, error) < 0)
 		return -1;
 	if (initrd_fd >= 0 &&
-	    content_write(fd, zeros, 4 + (CPIO_BLOCK - (initrd.size + 4) % CPIO_BLOCK) % CPIO_BLOCK,
-			  error) < 0)
+	    cpio_write_raw(fd, zeros,
+			   4 + (CPIO_BLOCK - (initrd.size + 4) % CPIO_BLOCK) % CPIO_BLOCK,
+			   error) < 0)
 		return -1;
 	return write_files(options, fd, &names, error);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/read_at.h"
 #include "common/util.h"
 #include "host/lib/error.h"
 
@@ -50,25 +51,6 @@ static uint16_t get_u16(const uint8_t *from)
 static uint32_t get_u32(const uint8_t *from)
 {
 	return get_u16(from) | (uint32_t)get_u16(from + 2) << 16;
-}
-
-/* Reads up to size bytes; fewer only at the end of the file. -1: errno. */
-static ssize_t read_at(int fd, void *data, size_t size, off_t offset)
-{
-	size_t got = 0;
-
-	while (got < size) {
-		ssize_t n = pread(fd, (uint8_t *)data + got, size - got, offset + (off_t)got);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	return (ssize_t)got;
 }
 
 /* What the header says of the image's size: its real-mode part (4 sectors where it says 0) and the

@@ -749,9 +749,10 @@ START_TEST(static_program)
 	make_file("packed", embed_agent, (size_t)(embed_agent_end - embed_agent), 0644);
 	ck_assert_int_eq(unpack(at("packed"), at("agent")), 0);
 	agent = open(at("agent"), O_RDONLY | O_CLOEXEC);
-	ck_assert(!busybox_is_static(ours));
-	ck_assert(!busybox_is_static(text));
-	ck_assert(busybox_is_static(agent));
+	ck_assert_int_eq(busybox_is_static(ours), 0);
+	ck_assert_int_eq(busybox_is_static(text), 0);
+	ck_assert_int_eq(busybox_is_static(agent), 1);
+	ck_assert_int_eq(busybox_is_static(-1), -1);
 }
 END_TEST
 
