@@ -9,7 +9,6 @@
 #include "host/lib/qmp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "host/lib/error.h"
+#include "host/lib/json_text.h"
 
 #define READ_SIZE KIB(4)
 
@@ -27,7 +27,6 @@ void qmp_init(struct qmp *qmp, int fd,
 	      void (*on_event)(void *user, const char *name, const json_t *data), void *user)
 {
 	*qmp = (struct qmp){ .fd = fd, .passed_fd = -1, .on_event = on_event, .user = user };
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 void qmp_finish(struct qmp *qmp)
@@ -38,9 +37,11 @@ void qmp_finish(struct qmp *qmp)
 	*qmp = (struct qmp){ .fd = -1, .passed_fd = -1 };
 }
 
+/* From this side: it cannot go on. */
 static int __attribute__((format(printf, 4, 5)))
 end(struct qmp *qmp, struct provium_error *error, int os_errno, const char *fmt, ...)
 {
+	struct provium_error failure;
 	char text[256];
 	va_list args;
 
@@ -48,7 +49,22 @@ end(struct qmp *qmp, struct provium_error *error, int os_errno, const char *fmt,
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	qmp->fd = close_fd(qmp->fd);
-	return error_set(error, PROVIUM_HOST, os_errno, "QMP: %s", text);
+	error_set(&failure, PROVIUM_HOST, os_errno, "QMP: %s", text);
+	snprintf(qmp->failure, sizeof(qmp->failure), "%.255s", failure.message);
+	return error_copy(error, &failure);
+}
+
+static int has_ended(const struct qmp *qmp, struct provium_error *error)
+{
+	if (qmp->failure[0])
+		return error_set(error, PROVIUM_HOST, 0, "%s", qmp->failure);
+	return error_set(error, PROVIUM_HOST, 0, "QMP: the connection has ended");
+}
+
+static int end_of_peer(struct qmp *qmp, struct provium_error *error)
+{
+	qmp->fd = close_fd(qmp->fd);
+	return error_set(error, PROVIUM_HOST, 0, "QMP: QEMU has closed the connection");
 }
 
 /* Whether the message is the reply to the last command. */
@@ -59,17 +75,27 @@ static bool is_reply(const struct qmp *qmp, const json_t *message)
 	return json_is_integer(id) && json_integer_value(id) == (json_int_t)qmp->last_id;
 }
 
+/* What QEMU says of an error. */
+static const char *describe(const json_t *refused)
+{
+	const char *description = json_string_value(json_object_get(refused, "desc"));
+
+	return description ? description : "(it does not say why)";
+}
+
 static int handle_line(struct qmp *qmp, const char *line, size_t length,
 		       struct provium_error *error)
 {
+	const char *description;
 	const char *event;
-	json_error_t reason;
 	json_t *message;
 
 	/* Spaces between messages: "\r\n". */
 	if (strspn(line, " \t\r") == length)
 		return 0;
-	message = json_loadb(line, length, 0, &reason);
+	message = json_read(line, length, 0);
+	if (!message && errno == ENOMEM)
+		return end(qmp, error, ENOMEM, "message");
 	if (!json_is_object(message)) {
 		json_decref(message);
 		return end(qmp, error, 0, "not a JSON object: %.80s", line);
@@ -82,9 +108,13 @@ static int handle_line(struct qmp *qmp, const char *line, size_t length,
 			qmp->on_event(qmp->user, event, json_object_get(message, "data"));
 	} else if (is_reply(qmp, message) && !qmp->reply) {
 		qmp->reply = json_incref(message);
+	} else if (json_object_get(message, "error") && !json_object_get(message, "id")) {
+		/* To what QEMU could not read; nothing else will answer that. */
+		description = describe(json_object_get(message, "error"));
+		end(qmp, error, 0, "%.160s", description);
 	}
 	json_decref(message);
-	return 0;
+	return qmp->fd < 0 ? -1 : 0;
 }
 
 /* Handles the complete lines in the buffer. */
@@ -129,7 +159,7 @@ static int make_room(struct qmp *qmp, struct provium_error *error)
 int qmp_dispatch(struct qmp *qmp, struct provium_error *error)
 {
 	if (qmp->fd < 0)
-		return error_set(error, PROVIUM_HOST, 0, "QMP: the connection has ended");
+		return has_ended(qmp, error);
 	/* A bound, so that one who never stops sending cannot keep the caller's limits from
 	 * counting. */
 	for (size_t taken = 0; taken < QMP_MAX_LINE;) {
@@ -137,15 +167,15 @@ int qmp_dispatch(struct qmp *qmp, struct provium_error *error)
 
 		if (make_room(qmp, error) < 0)
 			return -1;
-		n = read(qmp->fd, qmp->buffer + qmp->used, READ_SIZE);
+		n = recv(qmp->fd, qmp->buffer + qmp->used, READ_SIZE, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return 0;
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
+			return end_of_peer(qmp, error);
 		if (n < 0)
-			return end(qmp, error, errno, "read");
-		if (n == 0)
-			return end(qmp, error, 0, "QEMU has closed the connection");
+			return end(qmp, error, errno, "recv");
 		taken += (size_t)n;
 		qmp->used += (size_t)n;
 		if (handle_lines(qmp, (size_t)n, error) < 0)
@@ -161,6 +191,9 @@ static int receive(struct qmp *qmp, const struct wait_limits *limits, const char
 	short revents = 0;
 	enum wait_end wait;
 
+	/* The limits' monitor may have handled what has arrived, and with it the end. */
+	if (qmp->fd < 0)
+		return has_ended(qmp, error);
 	wait = wait_fd(qmp->fd, POLLIN, limits, what, &revents, error);
 	/* What has arrived counts, whatever has ended the wait. */
 	if (revents && qmp_dispatch(qmp, wait == WAIT_READY ? error : NULL) < 0)
@@ -168,7 +201,7 @@ static int receive(struct qmp *qmp, const struct wait_limits *limits, const char
 	return wait == WAIT_READY ? 0 : -1;
 }
 
-/* As send(2). An fd goes with the first byte. */
+/* As send(2), without waiting. An fd goes with the first byte. */
 static ssize_t send_some(struct qmp *qmp, const char *data, size_t size)
 {
 	union {
@@ -187,7 +220,7 @@ static ssize_t send_some(struct qmp *qmp, const char *data, size_t size)
 		control.align.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.align), &qmp->passed_fd, sizeof(int));
 	}
-	n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL);
+	n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n >= 0)
 		qmp->passed_fd = -1;
 	return n;
@@ -206,6 +239,8 @@ static int send_all(struct qmp *qmp, const char *data, size_t size,
 		} else if (errno == EAGAIN) {
 			if (wait_fd(qmp->fd, POLLOUT, limits, what, &revents, error) != WAIT_READY)
 				return -1;
+		} else if (errno == EPIPE || errno == ECONNRESET) {
+			return end_of_peer(qmp, error);
 		} else if (errno != EINTR) {
 			return end(qmp, error, errno, "send");
 		}
@@ -220,10 +255,10 @@ static int send_command(struct qmp *qmp, const char *command, json_t *arguments,
 	json_t *message;
 
 	qmp->last_id++;
-	/* "o*" takes the arguments over, and leaves the key out where there are none. */
-	message = json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments", arguments, "id",
+	/* "o" takes the arguments over, and fails where there are none. */
+	message = json_pack("{s:s, s:o, s:I}", "execute", command, "arguments", arguments, "id",
 			    (json_int_t)qmp->last_id);
-	text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	text = json_write(message);
 	json_decref(message);
 	if (!text)
 		return error_set(error, PROVIUM_HOST, ENOMEM, "QMP command %s", command);
@@ -233,7 +268,6 @@ static int send_command(struct qmp *qmp, const char *command, json_t *arguments,
 int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 		const struct wait_limits *limits, json_t **result, struct provium_error *error)
 {
-	const char *description;
 	json_t *refused;
 
 	json_decref(qmp->reply);
@@ -242,7 +276,7 @@ int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 		*result = NULL;
 	if (qmp->fd < 0) {
 		json_decref(arguments);
-		return error_set(error, PROVIUM_HOST, 0, "QMP: the connection has ended");
+		return has_ended(qmp, error);
 	}
 	if (send_command(qmp, command, arguments, limits, error) < 0)
 		return -1;
@@ -251,11 +285,9 @@ int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 			return -1;
 	}
 	refused = json_object_get(qmp->reply, "error");
-	if (refused) {
-		description = json_string_value(json_object_get(refused, "desc"));
+	if (refused)
 		return error_set(error, PROVIUM_HOST, 0, "QEMU refused '%s': %s", command,
-				 description ? description : "(it does not say why)");
-	}
+				 describe(refused));
 	if (result)
 		*result = json_incref(json_object_get(qmp->reply, "return"));
 	return 0;
@@ -278,5 +310,5 @@ int qmp_negotiate(struct qmp *qmp, const struct wait_limits *limits, struct prov
 		if (receive(qmp, limits, "QEMU's greeting", error) < 0)
 			return -1;
 	}
-	return qmp_execute(qmp, "qmp_capabilities", NULL, limits, NULL, error);
+	return qmp_execute(qmp, "qmp_capabilities", json_object(), limits, NULL, error);
 }

@@ -27,12 +27,14 @@ struct qmp {
 	/* The reply to the command that is waited for; NULL until it is there. */
 	json_t *reply;
 	bool greeted;
+	/* Why it has ended from this side; "" where QEMU has closed it. */
+	char failure[256];
 	/* Each event; data may be NULL. Runs inside of every call below. */
 	void (*on_event)(void *user, const char *name, const json_t *data);
 	void *user;
 };
 
-/* Takes over fd, a connected stream socket, which becomes non-blocking. */
+/* Takes over fd, a connected stream socket. */
 void qmp_init(struct qmp *qmp, int fd,
 	      void (*on_event)(void *user, const char *name, const json_t *data), void *user);
 void qmp_finish(struct qmp *qmp);
@@ -41,8 +43,9 @@ void qmp_finish(struct qmp *qmp);
 int qmp_negotiate(struct qmp *qmp, const struct wait_limits *limits, struct provium_error *error);
 
 /*
- * Executes a command and waits for its end. arguments (may be NULL) is taken over. *result (may be
- * NULL) is the caller's. What QEMU refuses is PROVIUM_HOST with its description.
+ * Executes a command and waits for its end. arguments, an object that may be empty, is taken over;
+ * NULL: there was no memory for it, which is the error. *result (may be NULL) is the caller's. What
+ * QEMU refuses is PROVIUM_HOST with its description.
  */
 int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 		const struct wait_limits *limits, json_t **result, struct provium_error *error);

@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "host/lib/error.h"
+#include "host/lib/json_text.h"
 #include "host/lib/snapshot.h"
 
 /* Of the text. One that is not known is refused. */
@@ -60,7 +61,7 @@ char *provium_snapshot_text(const struct provium_snapshot *snapshot)
 			 (json_int_t)hardware->memory, "cpus", (json_int_t)hardware->cpus, "state",
 			 (json_int_t)snapshot->state_size, "token", token, "disks", disks);
 	explicit_bzero(token, sizeof(token));
-	return root ? json_dumps(root, JSON_COMPACT) : NULL;
+	return json_write(root);
 }
 
 size_t provium_snapshot_fds(const struct provium_snapshot *snapshot, int *fds, size_t capacity)
@@ -216,7 +217,9 @@ int provium_snapshot_open(const char *text, const int *fds, size_t n_fds,
 	error_clear(error);
 	if (strnlen(text, PROVIUM_SNAPSHOT_MAX_TEXT) == PROVIUM_SNAPSHOT_MAX_TEXT)
 		return refuse(error, "it is too long");
-	root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	root = json_read(text, strlen(text), JSON_REJECT_DUPLICATES);
+	if (!root && errno == ENOMEM)
+		return error_set(error, PROVIUM_HOST, ENOMEM, "a snapshot's text");
 	version = json_integer_value(json_object_get(root, "provium_snapshot"));
 	if (version == 0)
 		return refuse(error, "it does not say so");

@@ -145,7 +145,7 @@ static void tell_to_quit(struct provium_vm *vm, int timeout_ms)
 	struct wait_limits limits = { .deadline = deadline_after(timeout_ms), .cancel_fd = -1 };
 
 	pthread_mutex_lock(&vm->lock);
-	qmp_execute(&vm->qmp, "quit", NULL, &limits, NULL, NULL);
+	qmp_execute(&vm->qmp, "quit", json_object(), &limits, NULL, NULL);
 	pthread_mutex_unlock(&vm->lock);
 }
 

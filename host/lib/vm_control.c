@@ -22,7 +22,7 @@ static int tell_end(struct provium_vm *vm, const struct provium_error *failure,
 	enum wait_end end = WAIT_READY;
 	short revents;
 
-	if (failure->code != PROVIUM_HOST || vm->qmp.fd >= 0)
+	if (failure->code != PROVIUM_HOST || vm->qmp.fd >= 0 || vm->qmp.failure[0])
 		return error_copy(error, failure);
 	while (end == WAIT_READY)
 		end = wait_fd(-1, 0, &limits, "waiting for QEMU's end", &revents, &gone);
@@ -66,14 +66,19 @@ int vm_await(struct provium_vm *vm, bool (*done)(const struct provium_vm *vm),
 	     const struct wait_limits *limits, const char *what, struct provium_error *error)
 {
 	for (;;) {
-		bool is_done;
+		struct provium_error failure;
+		bool is_done, is_over;
 		short revents;
 
 		pthread_mutex_lock(&vm->lock);
 		is_done = done(vm);
+		/* Nothing that could be waited for comes any more. */
+		is_over = vm->qmp.fd < 0 && qmp_dispatch(&vm->qmp, &failure) < 0;
 		pthread_mutex_unlock(&vm->lock);
 		if (is_done)
 			return 0;
+		if (is_over)
+			return tell_end(vm, &failure, error);
 		if (wait_fd(-1, 0, limits, what, &revents, error) != WAIT_READY)
 			return -1;
 	}
@@ -117,7 +122,7 @@ int vm_await_migration(struct provium_vm *vm, const struct wait_limits *limits, 
 		return -1;
 	if (migration_of(vm) == VM_MIGRATION_COMPLETED)
 		return 0;
-	if (vm_command(vm, "query-migrate", NULL, &limits->deadline, &status, error) < 0)
+	if (vm_command(vm, "query-migrate", json_object(), &limits->deadline, &status, error) < 0)
 		return -1;
 	reason = json_string_value(json_object_get(status, "error-desc"));
 	error_set(error, PROVIUM_HOST, 0, "%s: QEMU has failed: %.512s", what,

@@ -188,10 +188,17 @@ void vm_files_remove(struct vm_files *files)
 		unlink(files->token);
 	if (!files->directory[0])
 		return;
-	/* Beside the two names there may be listeners for the guest's connections (vsock_PORT). */
-	dir = opendir(files->directory);
-	while (dir && (entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
-	rmdir(files->directory);
+	/* These alone, as a rule: then it takes neither memory nor a descriptor. */
+	if (!files->own_socket)
+		unlink(files->socket);
+	if (!files->own_console)
+		unlink(files->console);
+	if (rmdir(files->directory) < 0) {
+		/* There may be listeners for the guest's connections (vsock_PORT). */
+		dir = opendir(files->directory);
+		while (dir && (entry = readdir(dir)))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+		rmdir(files->directory);
+	}
 	*files = (struct vm_files){ 0 };
 }

@@ -130,7 +130,8 @@ static void describe(struct provium_vm *vm, const struct vm_findings *findings, 
 		return;
 	}
 	vm_process_describe_end(&vm->qemu, end, sizeof(end));
-	snprintf(text, size, "QEMU %s", end);
+	snprintf(text, size, "QEMU %s%s%s", end, vm->qmp.failure[0] ? "; before that, " : "",
+		 vm->qmp.failure);
 }
 
 /* What a program of the VM has printed, behind the message. */
@@ -172,7 +173,9 @@ void vm_append_console(struct provium_vm *vm, struct provium_error *error)
 		return;
 	tail = vm_watch_tail(&vm->watch, VM_SOURCE_CONSOLE, VM_TAIL_LINES,
 			     sizeof(error->message) - used - sizeof(title) + 1 - PREFIX_ROOM);
-	if (tail && *tail)
+	if (!tail)
+		return;
+	if (*tail)
 		snprintf(error->message + used, sizeof(error->message) - used, "%s%s", title, tail);
 	else
 		snprintf(error->message + used, sizeof(error->message) - used,

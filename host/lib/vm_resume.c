@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/read_at.h"
 #include "common/util.h"
 #include "host/lib/error.h"
 #include "host/lib/file_copy.h"
@@ -117,8 +118,8 @@ static int send_state(struct resume *resume, int fd)
 	if (!buffer)
 		return error_set(resume->error, PROVIUM_HOST, ENOMEM, what);
 	while (at < snapshot->state_size) {
-		ssize_t n = pread(snapshot->state_fd, buffer,
-				  MIN(KIB(64), snapshot->state_size - at), (off_t)at);
+		ssize_t n = read_at(snapshot->state_fd, buffer,
+				    MIN(KIB(64), snapshot->state_size - at), (off_t)at);
 		short revents;
 
 		if (n <= 0)
@@ -189,7 +190,7 @@ static int let_go(struct resume *resume)
 	pthread_mutex_lock(&vm->lock);
 	vm->held = false;
 	pthread_mutex_unlock(&vm->lock);
-	return vm_command(vm, "cont", NULL, &resume->limits.deadline, NULL, resume->error);
+	return vm_command(vm, "cont", json_object(), &resume->limits.deadline, NULL, resume->error);
 }
 
 /*

@@ -117,7 +117,7 @@ static int find_backings(struct save *save)
 
 	if (hardware->n_disks == 0)
 		return 0;
-	if (vm_command(save->vm, "query-block", NULL, &save->limits.deadline, &blocks,
+	if (vm_command(save->vm, "query-block", json_object(), &save->limits.deadline, &blocks,
 		       save->error) < 0)
 		return -1;
 	json_array_foreach(blocks, index, block)
@@ -134,6 +134,23 @@ static int find_backings(struct save *save)
 	}
 	json_decref(blocks);
 	return result;
+}
+
+/* All of it, at the state's end. */
+static int store(struct provium_snapshot *snapshot, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(snapshot->state_fd, data, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		snapshot->state_size += (uint64_t)n;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
 }
 
 /* Takes what QEMU sends, to its end. */
@@ -163,9 +180,8 @@ static int receive_state(struct save *save, int fd)
 		if (snapshot->state_size + (uint64_t)n > SNAPSHOT_MAX_STATE)
 			return error_set(save->error, PROVIUM_LIMIT, 0, "%s: more than %u MiB",
 					 what, (unsigned int)(SNAPSHOT_MAX_STATE >> 20));
-		if (write(snapshot->state_fd, buffer, (size_t)n) != n)
+		if (store(snapshot, buffer, (size_t)n) < 0)
 			return error_set(save->error, PROVIUM_HOST, errno, what);
-		snapshot->state_size += (uint64_t)n;
 	}
 }
 
@@ -204,7 +220,8 @@ static int hold(struct save *save)
 	pthread_mutex_lock(&save->vm->lock);
 	save->vm->held = true;
 	pthread_mutex_unlock(&save->vm->lock);
-	return vm_command(save->vm, "stop", NULL, &save->limits.deadline, NULL, save->error);
+	return vm_command(save->vm, "stop", json_object(), &save->limits.deadline, NULL,
+			  save->error);
 }
 
 /* What the guest writes to and is not the VM's own. QEMU has ended, and written all of it. */

@@ -329,7 +329,7 @@ int vm_start_negotiate(struct vm_start *start)
 		return 0;
 	/* It has closed its socket where it does not start. Its end, and what it printed, say more
 	 * than that it is silent. */
-	if (error.code == PROVIUM_HOST)
+	if (start->vm->qmp.fd < 0 && !start->vm->qmp.failure[0])
 		nap(&limits, EXIT_MS, &error);
 	if (error.code == PROVIUM_TIMED_OUT)
 		error_set(&error, PROVIUM_BOOT, 0, "QEMU does not start: %s", error.message);

@@ -14,7 +14,8 @@ agent/auth.c agent/buffer.c agent/check.c agent/dispatch.c agent/exec_plan.c age
 agent/path.c agent/program.c agent/program_buffers.c agent/program_result.c agent/reply.c agent/rules.c
 agent/splat.c agent/text.c
 common/cmdline.c
-host/lib/address.c host/lib/buffer.c host/lib/error.c host/lib/exec_message.c host/lib/names.c
+host/lib/address.c host/lib/buffer.c host/lib/error.c host/lib/exec_message.c host/lib/json_text.c
+host/lib/names.c
 host/lib/qemu_args.c host/lib/snapshot_text.c host/lib/vm_command_line.c host/lib/vm_console.c
 host/lib/vm_kernel.c host/lib/vm_options.c
 host/runner/file_result.c host/runner/plan.c host/runner/pool.c host/runner/report_json.c

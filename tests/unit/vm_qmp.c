@@ -73,7 +73,7 @@ START_TEST(test_negotiate)
 		say(GREETING);
 		while (recv(peer, &(char){ 0 }, 1, MSG_PEEK) != 1)
 			;
-		check_heard("{\"execute\":\"qmp_capabilities\",\"id\":1}");
+		check_heard("{\"execute\":\"qmp_capabilities\",\"arguments\":{},\"id\":1}");
 		say("{\"return\": {}, \"id\": 1}\r\n");
 		_exit(0);
 	}
@@ -89,10 +89,11 @@ START_TEST(test_execute)
 	json_t *result;
 
 	say("{\"return\": {\"status\": \"running\"}, \"id\": 1}\r\n");
-	ck_assert_int_eq(qmp_execute(&qmp, "query-status", NULL, &limits, &result, &error), 0);
+	ck_assert_int_eq(qmp_execute(&qmp, "query-status", json_object(), &limits, &result, &error),
+			 0);
 	ck_assert_str_eq(json_string_value(json_object_get(result, "status")), "running");
 	json_decref(result);
-	check_heard("{\"execute\":\"query-status\",\"id\":1}");
+	check_heard("{\"execute\":\"query-status\",\"arguments\":{},\"id\":1}");
 
 	say("{\"return\": {}, \"id\": 2}\r\n");
 	ck_assert_int_eq(qmp_execute(&qmp, "device_del", json_pack("{s:s}", "id", "vsock0"),
@@ -109,13 +110,14 @@ START_TEST(test_refused)
 	json_t *result = NULL;
 
 	say("{\"id\": 1, \"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"no device x\"}}\n");
-	ck_assert_int_eq(qmp_execute(&qmp, "device_del", NULL, &limits, &result, &error), -1);
+	ck_assert_int_eq(qmp_execute(&qmp, "device_del", json_object(), &limits, &result, &error),
+			 -1);
 	ck_assert_ptr_null(result);
 	ck_assert_int_eq(error.code, PROVIUM_HOST);
 	ck_assert_str_eq(error.message, "QEMU refused 'device_del': no device x");
 	/* The connection goes on. */
 	say("{\"return\": {}, \"id\": 2}\n");
-	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), 0);
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), 0);
 }
 END_TEST
 
@@ -129,7 +131,7 @@ START_TEST(test_events)
 	    "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": "
 	    "\"guest-reset\"}}\r\n"
 	    "{\"return\": {}, \"id\": 1}\r\n{\"event\": \"STOP\"}\r\n");
-	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), 0);
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), 0);
 	ck_assert_int_eq(qmp_dispatch(&qmp, &error), 0);
 	ck_assert_str_eq(events, "RESUME() SHUTDOWN(guest-reset) STOP() ");
 }
@@ -142,14 +144,16 @@ START_TEST(test_late_reply)
 	struct provium_error error;
 	json_t *result;
 
-	ck_assert_int_eq(qmp_execute(&qmp, "query-status", NULL, &limits, NULL, &error), -1);
+	ck_assert_int_eq(qmp_execute(&qmp, "query-status", json_object(), &limits, NULL, &error),
+			 -1);
 	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
 	limits = limits_of(5000);
 	say("{\"return\": {\"which\": \"first\"}, \"id\": 1}\r\n"
 	    "{\"return\": {\"which\": \"without id\"}}\r\n"
 	    "{\"return\": {\"which\": \"odd\"}, \"id\": \"2\"}\r\n"
 	    "{\"return\": {\"which\": \"second\"}, \"id\": 2}\r\n");
-	ck_assert_int_eq(qmp_execute(&qmp, "query-status", NULL, &limits, &result, &error), 0);
+	ck_assert_int_eq(qmp_execute(&qmp, "query-status", json_object(), &limits, &result, &error),
+			 0);
 	ck_assert_str_eq(json_string_value(json_object_get(result, "which")), "second");
 	json_decref(result);
 }
@@ -195,12 +199,12 @@ START_TEST(test_strange_objects)
 	struct provium_error error;
 
 	say("{}\n{\"event\": 7}\n{\"id\": {}}\n{\"id\": 99, \"return\": {}}\n");
-	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), -1);
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
 	ck_assert_str_eq(events, "");
 	say("{\"id\": 2, \"error\": 7}\n");
 	limits = limits_of(5000);
-	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), -1);
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), -1);
 	ck_assert_ptr_nonnull(strstr(error.message, "does not say why"));
 }
 END_TEST
@@ -252,10 +256,38 @@ START_TEST(test_long)
 			sent += (size_t)write(peer, text + sent, sizeof(text) - sent);
 		_exit(0);
 	}
-	ck_assert_int_eq(qmp_execute(&qmp, "x", NULL, &limits, &result, &error), 0);
+	ck_assert_int_eq(qmp_execute(&qmp, "x", json_object(), &limits, &result, &error), 0);
 	ck_assert_uint_eq(json_string_length(result), 900000 - 24);
 	json_decref(result);
 	waitpid(child, NULL, 0);
+}
+END_TEST
+
+/* What QEMU cannot read has no id. */
+START_TEST(test_unread)
+{
+	struct wait_limits limits = limits_of(5000);
+	struct provium_error error;
+
+	say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON parse error\"}}\n");
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), -1);
+	ck_assert_str_eq(error.message, "QMP: JSON parse error");
+	/* Later calls learn the reason, too. */
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), -1);
+	ck_assert_str_eq(error.message, "QMP: JSON parse error");
+}
+END_TEST
+
+START_TEST(test_no_arguments)
+{
+	struct wait_limits limits = limits_of(5000);
+	struct provium_error error;
+
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), -1);
+	ck_assert_int_eq(error.os_errno, ENOMEM);
+	/* Nothing has been sent, and it goes on. */
+	say("{\"return\": {}, \"id\": 2}\n");
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), 0);
 }
 END_TEST
 
@@ -266,7 +298,7 @@ START_TEST(test_end)
 
 	say("{\"event\": \"STOP\"}\r\n{\"cut");
 	peer = close_fd(peer);
-	ck_assert_int_eq(qmp_execute(&qmp, "quit", NULL, &limits, NULL, &error), -1);
+	ck_assert_int_eq(qmp_execute(&qmp, "quit", json_object(), &limits, NULL, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_HOST);
 	ck_assert_int_eq(qmp.fd, -1);
 	ck_assert_int_eq(qmp_execute(&qmp, "quit", json_object(), &limits, NULL, &error), -1);
@@ -295,7 +327,7 @@ START_TEST(test_no_reader)
 
 	memset(long_name, 'x', (1 << 20) - 1);
 	long_name[(1 << 20) - 1] = '\0';
-	ck_assert_int_eq(qmp_execute(&qmp, long_name, NULL, &limits, NULL, &error), -1);
+	ck_assert_int_eq(qmp_execute(&qmp, long_name, json_object(), &limits, NULL, &error), -1);
 	ck_assert_int_eq(error.code, PROVIUM_TIMED_OUT);
 	free(long_name);
 }
@@ -332,7 +364,7 @@ START_TEST(test_pass_fd)
 
 	say("{\"return\": {}, \"id\": 2}\r\n");
 	message.msg_controllen = sizeof(control);
-	ck_assert_int_eq(qmp_execute(&qmp, "cont", NULL, &limits, NULL, &error), 0);
+	ck_assert_int_eq(qmp_execute(&qmp, "cont", json_object(), &limits, NULL, &error), 0);
 	ck_assert_int_gt(recvmsg(peer, &message, MSG_DONTWAIT), 0);
 	ck_assert_uint_eq(message.msg_controllen, 0);
 }
@@ -355,6 +387,8 @@ int main(void)
 	tcase_add_test(tcase, test_strange_objects);
 	tcase_add_test(tcase, test_too_long);
 	tcase_add_test(tcase, test_long);
+	tcase_add_test(tcase, test_unread);
+	tcase_add_test(tcase, test_no_arguments);
 	tcase_add_test(tcase, test_end);
 	tcase_add_test(tcase, test_last_events);
 	tcase_add_test(tcase, test_no_reader);
