@@ -169,8 +169,8 @@ START_TEST(stat_files)
 	ck_assert_uint_eq(result.rdev_major, 1);
 	ck_assert_uint_eq(result.rdev_minor, 3);
 	/* Where something is mounted. */
-	request.path = bytes_of("/proc");
-	result = compare_stat(&request, AT_FDCWD, "/proc", 0);
+	request.path = bytes_of("/dev/pts");
+	result = compare_stat(&request, AT_FDCWD, "/dev/pts", 0);
 	ck_assert_uint_ne(result.attributes, 0);
 	ck_assert_uint_ne(result.attributes_mask, 0);
 
