@@ -4,7 +4,7 @@ request occurs.
 Each request is answered, or the connection ends; what could not be done for want of memory is told.
 The server ends with its connection, and nothing of it is left.
 
-test_server.py ENV SERVER STRIDE allocation
+test_server.py LIBRARY SERVER STRIDE allocation
 """
 
 import os
@@ -20,7 +20,7 @@ import tap
 from client import frame, new_message
 from session import Session
 
-ENV, SERVER, STRIDE = sys.argv[1], sys.argv[2], int(sys.argv[3])
+LIBRARY, SERVER, STRIDE = sys.argv[1], sys.argv[2], int(sys.argv[3])
 PATIENCE = 20
 # In the session: a command that reads its input, and the request that ends that.
 COMMAND, INPUT_END = 5, 10
@@ -69,7 +69,7 @@ class Server(unittest.TestCase):
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [*faults.command(ENV, faults.ALLOCATION, nth, SERVER), str(theirs.fileno())],
+                [*faults.command(LIBRARY, faults.ALLOCATION, nth, SERVER), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE)
         try:
