@@ -13,7 +13,9 @@
  * Free blocks hang in bins by size: each of the smallest sizes has its own, above it is four for
  * each doubling, and a bit for each bin tells which may hold something. A block of the smallest bin
  * in which every block is large enough is taken, after a look at the first of its own bin; what is
- * too much is cut off. So every call takes the same few steps, however many blocks there are.
+ * too much is cut off. So every call takes the same few steps, however many blocks there are. What
+ * is large is taken from a free block's end, so that what is small lies together: a process that
+ * was forked writes to fewer pages, each of which the kernel has to copy.
  *
  * From 128 KiB on a block has a mapping of its own: it goes back to the kernel at once when it is
  * freed, and the kernel moves it when it grows.
@@ -47,6 +49,8 @@
 /* Of a region's only block: the mark takes the rest. */
 #define WHOLE_REGION (REGION_SIZE - GRAIN)
 #define LEAST_MAPPED KIB(128)
+/* Of blocks that are cut from the end of a free one. */
+#define LEAST_LARGE  KIB(1)
 /* Of free blocks whose pages are given back. */
 #define LEAST_TRIM   KIB(32)
 #define PAGE_SIZE    KIB(4)
@@ -163,8 +167,11 @@ static void put_block(struct block *block, size_t size)
 	struct block *after = block_at(block, size);
 
 	block->size = size | BEFORE_USED;
-	after->size_before = size;
-	after->size &= ~BEFORE_USED;
+	/* Nobody asks the mark at a region's end; a process that was forked need not copy it. */
+	if (size_of(after) > 0) {
+		after->size_before = size;
+		after->size &= ~BEFORE_USED;
+	}
 	block->next = bins[bin];
 	block->link = &bins[bin];
 	if (block->next)
@@ -217,7 +224,7 @@ static struct block *map_region(void)
 
 	if (block) {
 		block->size = WHOLE_REGION | BEFORE_USED;
-		block_at(block, WHOLE_REGION)->size = USED;
+		block_at(block, WHOLE_REGION)->size = USED | BEFORE_USED;
 	}
 	return block;
 }
@@ -235,8 +242,8 @@ static struct block *allocate_mapped(size_t size)
 
 static struct block *allocate_small(size_t size)
 {
-	struct block *block;
-	size_t rest;
+	struct block *block, *after;
+	size_t rest, flags;
 
 	size = (size + sizeof(size) + GRAIN - 1) & ~FLAGS;
 	size = MAX(size, LEAST_BLOCK);
@@ -245,13 +252,23 @@ static struct block *allocate_small(size_t size)
 	if (!block)
 		block = map_region();
 	if (block) {
+		flags = USED | BEFORE_USED;
 		rest = size_of(block) - size;
-		if (rest >= LEAST_BLOCK)
-			put_block(block_at(block, size), rest);
-		else
+		if (rest < LEAST_BLOCK) {
 			size += rest;
-		block->size = size | USED | BEFORE_USED;
-		block_at(block, size)->size |= BEFORE_USED;
+		} else if (size < LEAST_LARGE) {
+			put_block(block_at(block, size), rest);
+		} else {
+			after = block_at(block, rest);
+			after->size = size;
+			put_block(block, rest);
+			block = after;
+			flags = USED;
+		}
+		block->size = size | flags;
+		after = block_at(block, size);
+		if (!(after->size & BEFORE_USED))
+			after->size |= BEFORE_USED;
 	}
 	guest_malloc_unlock();
 	return block;

@@ -1,8 +1,9 @@
 /*
  * SPAWN_WORKER, WORKER_LIST, WORKER_KILL and the event WORKER_EXITED.
  *
- * A worker's end is learned from the table that is shared with the supervisor, which writes an
- * eventfd. It is told to every connection that there is then; without one it is kept for the next.
+ * That a worker serves, and its end, are learned from the table that is shared with it and the
+ * supervisor, who write an eventfd. An end is told to every connection that there is then; without
+ * one it is kept for the next.
  */
 #include "agent/op_worker.h"
 
@@ -24,17 +25,18 @@
 
 struct workers {
 	struct loop *loop;
-	struct watch *ended;
+	struct watch *told;
+	/* Links struct spawning. */
+	struct list spawnings;
 	/* Links struct wait: the WORKER_KILLs that wait for an end. */
 	struct list waits;
 };
 
-/* A SPAWN_WORKER whose worker has not reported yet. */
+/* A SPAWN_WORKER whose worker does not serve yet. */
 struct spawning {
 	struct request request;
+	struct list link;
 	struct worker_entry *entry;
-	int report_fd;
-	struct watch *readable;
 };
 
 /* A WORKER_KILL. */
@@ -51,8 +53,7 @@ static struct worker_table *table_of(const struct loop *loop)
 
 static void spawning_destroy(struct spawning *spawning)
 {
-	watch_stop(spawning->readable);
-	close_fd(spawning->report_fd);
+	list_remove(&spawning->link);
 	free(spawning);
 }
 
@@ -65,6 +66,16 @@ static const struct request_operations spawning_operations = {
 	.abandon = spawning_abandon,
 };
 
+/* NULL: none is known. */
+static char *reason_of(struct worker_entry *entry)
+{
+	if (!entry->reason[0])
+		return NULL;
+	entry->reason[WORKER_REASON_SIZE - 1] = '\0';
+	text_make_utf8(entry->reason, false);
+	return entry->reason;
+}
+
 static void fill_started(Provium__V1__WorkerStarted *started, struct worker_entry *entry)
 {
 	*started = (Provium__V1__WorkerStarted)PROVIUM__V1__WORKER_STARTED__INIT;
@@ -74,11 +85,7 @@ static void fill_started(Provium__V1__WorkerStarted *started, struct worker_entr
 	started->tid = entry->tid;
 	started->has_kind = entry->thread;
 	started->kind = PROVIUM__V1__SPAWN_WORKER__KIND__THREAD;
-	if (entry->reason[0]) {
-		entry->reason[WORKER_REASON_SIZE - 1] = '\0';
-		text_make_utf8(entry->reason, false);
-		started->stuck = entry->reason;
-	}
+	started->stuck = reason_of(entry);
 }
 
 static void reply_started(struct session *session, uint32_t id, struct worker_entry *entry)
@@ -92,26 +99,31 @@ static void reply_started(struct session *session, uint32_t id, struct worker_en
 	reply_send(session, id, &message);
 }
 
-/* The worker serves, or has failed to. */
-static void on_report(void *data)
+/* The worker has served, or has ended. */
+static void reply_spawned(struct session *session, uint32_t id, struct worker_entry *entry)
 {
-	struct spawning *spawning = data;
-	struct session *session = spawning->request.session;
-	struct worker_report report;
-	ssize_t count = read(spawning->report_fd, &report, sizeof(report));
-	uint32_t id = spawning->request.id;
+	const char *failed = reason_of(entry);
 
-	if (count < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	request_end(&spawning->request);
-	if (count != sizeof(report))
+	if (entry->served)
+		reply_started(session, id, entry);
+	else if (entry->start_error && failed)
+		reply_os_error(session, id, failed, entry->start_error, "SPAWN_WORKER");
+	else
 		reply_error(session, id, ERROR_OS, "clone", ECHILD,
 			    "SPAWN_WORKER: it ended before it could serve");
-	else if (report.error != 0)
-		reply_os_error(session, id, report.failed, report.error, "SPAWN_WORKER");
-	else
-		reply_started(session, id, spawning->entry);
-	spawning_destroy(spawning);
+}
+
+static void end_spawnings(struct workers *workers)
+{
+	struct spawning *spawning, *next;
+
+	list_for_each_safe(spawning, next, &workers->spawnings, link) {
+		if (spawning->entry->state == WORKER_STARTING)
+			continue;
+		request_end(&spawning->request);
+		reply_spawned(spawning->request.session, spawning->request.id, spawning->entry);
+		spawning_destroy(spawning);
+	}
 }
 
 static struct spawn_attributes attributes_of(const Provium__V1__SpawnWorker *message)
@@ -139,7 +151,6 @@ void op_spawn_worker(struct session *session, uint32_t id, const Provium__V1__Me
 	struct spawning *spawning = calloc(1, sizeof(*spawning));
 	struct worker_entry *entry = NULL;
 	const char *failed;
-	int error;
 
 	if (spawning)
 		entry = worker_add(table_of(session->loop),
@@ -152,19 +163,13 @@ void op_spawn_worker(struct session *session, uint32_t id, const Provium__V1__Me
 			    WORKERS_MAX);
 		return;
 	}
-	spawning->entry = entry;
-	spawning->report_fd = worker_start(session->loop, entry, &attributes, &failed);
-	error = errno;
-	if (spawning->report_fd >= 0) {
-		spawning->readable = watch_start(session->loop, spawning->report_fd, WATCH_READABLE,
-						 on_report, spawning);
-		error = ENOMEM;
-	}
-	if (!spawning->readable) {
-		spawning_destroy(spawning);
-		reply_os_error(session, id, failed, error, "SPAWN_WORKER");
+	if (!worker_start(session->loop, entry, &attributes, &failed)) {
+		reply_os_error(session, id, failed, errno, "SPAWN_WORKER");
+		free(spawning);
 		return;
 	}
+	spawning->entry = entry;
+	list_append(&session->loop->workers->spawnings, &spawning->link);
 	request_begin(&spawning->request, session, id, message->body_case, &spawning_operations);
 }
 
@@ -257,11 +262,7 @@ static void tell_end(struct loop *loop, struct worker_entry *entry)
 	exited.has_exit_code = entry->end_code == CLD_EXITED;
 	exited.has_signal = !exited.has_exit_code;
 	exited.exit_code = exited.signal = (uint32_t)entry->end_status;
-	if (entry->reason[0]) {
-		entry->reason[WORKER_REASON_SIZE - 1] = '\0';
-		text_make_utf8(entry->reason, false);
-		exited.reason = entry->reason;
-	}
+	exited.reason = reason_of(entry);
 	message.body_case = PROVIUM__V1__MESSAGE__BODY_WORKER_EXITED;
 	message.worker_exited = &exited;
 	list_for_each(session, &loop->sessions, link)
@@ -288,6 +289,7 @@ void workers_tell(struct loop *loop)
 
 	if (!loop->workers || list_empty(&loop->sessions))
 		return;
+	end_spawnings(loop->workers);
 	while ((entry = worker_next(table_of(loop), entry))) {
 		if (entry->state != WORKER_ENDED)
 			continue;
@@ -299,7 +301,7 @@ void workers_tell(struct loop *loop)
 	}
 }
 
-static void on_ended(void *data)
+static void on_told(void *data)
 {
 	struct workers *workers = data;
 	uint64_t count;
@@ -318,10 +320,11 @@ bool workers_start(struct loop *loop)
 	if (!workers)
 		return false;
 	workers->loop = loop;
+	list_init(&workers->spawnings);
 	list_init(&workers->waits);
-	workers->ended =
-		watch_start(loop, loop->config->worker_event_fd, WATCH_READABLE, on_ended, workers);
-	if (!workers->ended) {
+	workers->told =
+		watch_start(loop, loop->config->worker_event_fd, WATCH_READABLE, on_told, workers);
+	if (!workers->told) {
 		free(workers);
 		return false;
 	}
@@ -333,7 +336,7 @@ void workers_stop(struct loop *loop)
 {
 	if (!loop->workers)
 		return;
-	watch_stop(loop->workers->ended);
+	watch_stop(loop->workers->told);
 	free(loop->workers);
 	loop->workers = NULL;
 }

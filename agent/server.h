@@ -66,7 +66,7 @@ struct server_config {
 	struct shared *shared;
 	/* Armed for the next deadline. */
 	int watch_timer_fd;
-	/* An eventfd: a worker has ended. */
+	/* An eventfd: a worker serves, or has ended. */
 	int worker_event_fd;
 	/* Its other end is closed when the supervisor is gone. */
 	int agent_life_fd;

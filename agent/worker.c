@@ -19,7 +19,6 @@
 #include "agent/listen.h"
 #include "agent/log.h"
 #include "agent/loop.h"
-#include "agent/process_group.h"
 #include "agent/server.h"
 #include "agent/shared.h"
 #include "agent/threads.h"
@@ -34,7 +33,6 @@ struct worker {
 	struct server_config config;
 	struct worker_entry *entry;
 	struct spawn_attributes attributes;
-	int report_fd;
 	/* Of a Unix socket: what it is bound to, and is to be removed. */
 	char path[UNIX_PATH_SIZE];
 	gid_t groups[];
@@ -52,7 +50,6 @@ static struct worker *make_worker(const struct loop *loop, struct worker_entry *
 		.config = *loop->config,
 		.entry = entry,
 		.attributes = *attributes,
-		.report_fd = -1,
 	};
 	if (groups_size > 0)
 		memcpy(worker->groups, attributes->groups, groups_size);
@@ -96,14 +93,18 @@ static int open_listener(struct worker *worker)
 	return fd;
 }
 
-static void report(struct worker *worker, int error, const char *failed)
+static void tell_server(int event_fd)
 {
-	struct worker_report report = { .error = error };
+	const uint64_t one = 1;
 
-	snprintf(report.failed, sizeof(report.failed), "%s", failed);
-	/* The server may be gone, or may not care any more. */
-	(void)!write(worker->report_fd, &report, sizeof(report));
-	worker->report_fd = close_fd(worker->report_fd);
+	(void)!write(event_fd, &one, sizeof(one));
+}
+
+/* The server learns of it with the end. */
+static void fail(struct worker_entry *entry, int error, const char *failed)
+{
+	entry->start_error = error;
+	worker_note(entry, failed);
 }
 
 static void remove_path(const struct worker *worker)
@@ -123,16 +124,16 @@ static void serve(struct worker *worker)
 	entry->tid = (pid_t)syscall(SYS_gettid);
 	worker->config.listen_fd = open_listener(worker);
 	if (worker->config.listen_fd < 0) {
-		report(worker, errno, "listen");
+		fail(entry, errno, "listen");
 	} else if (!spawn_set_credentials(&worker->attributes, &step)) {
-		error = errno;
+		fail(entry, errno, spawn_step_name(step));
 		close_fd(worker->config.listen_fd);
-		remove_path(worker);
-		report(worker, error, spawn_step_name(step));
 	} else {
 		entry->served = true;
 		entry->state = WORKER_RUNNING;
-		report(worker, 0, "");
+		tell_server(worker->config.worker_event_fd);
+		if (!entry->thread)
+			worker->config.worker_event_fd = close_fd(worker->config.worker_event_fd);
 		error = server_run(&worker->config);
 		entry->connection_fd = -1;
 		if (error < 0)
@@ -147,11 +148,10 @@ static void *run_thread(void *argument)
 	struct worker *worker = argument;
 	struct worker_entry *entry = worker->entry;
 	int event_fd = worker->config.worker_event_fd;
-	const uint64_t one = 1;
 
 	serve(worker);
 	worker_end(entry, CLD_EXITED, 0, "");
-	(void)!write(event_fd, &one, sizeof(one));
+	tell_server(event_fd);
 	return NULL;
 }
 
@@ -176,12 +176,11 @@ static void run_process(struct worker *worker)
 {
 	const struct server_config *config = &worker->config;
 	const int keep[] = {
-		worker->report_fd, config->watch_timer_fd, config->agent_life_fd,
-		config->proc_fd,   config->dev_fd,         log_fd(),
+		config->worker_event_fd, config->watch_timer_fd, config->agent_life_fd,
+		config->proc_fd,         config->dev_fd,         log_fd(),
 	};
 
 	threads_forked();
-	process_group_leave();
 	fds_close_others(keep, ARRAY_SIZE(keep));
 	become_mortal(config);
 	serve(worker);
@@ -208,12 +207,10 @@ static bool start_process(struct worker *worker)
 	return pid > 0;
 }
 
-int worker_start(const struct loop *loop, struct worker_entry *entry,
-		 const struct spawn_attributes *attributes, const char **failed)
+bool worker_start(const struct loop *loop, struct worker_entry *entry,
+		  const struct spawn_attributes *attributes, const char **failed)
 {
 	struct worker *worker = NULL;
-	cleanup_close int read_end = -1;
-	int ends[2];
 	bool started = false;
 
 	*failed = "eventfd";
@@ -221,21 +218,15 @@ int worker_start(const struct loop *loop, struct worker_entry *entry,
 		entry->stop_fd = fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (!entry->thread || entry->stop_fd >= 0)
 		worker = make_worker(loop, entry, attributes);
-	*failed = "pipe";
-	if (worker && pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
-		read_end = fd_raise(ends[0]);
-		worker->report_fd = fd_raise(ends[1]);
+	if (worker) {
 		*failed = entry->thread ? "pthread_create" : "clone";
 		started = entry->thread ? start_thread(worker) : start_process(worker);
-		/* The worker's, by now. */
-		if (!entry->thread || !started)
-			close_fd(worker->report_fd);
 	}
 	if (!started || !entry->thread)
 		free(worker);
 	if (!started)
 		worker_free(loop, entry);
-	return started ? steal_fd(&read_end) : -1;
+	return started;
 }
 
 void worker_free(const struct loop *loop, struct worker_entry *entry)
@@ -264,8 +255,6 @@ static void stop_calls(struct watch_page *page, const struct worker_entry *entry
 bool worker_kill(const struct loop *loop, const struct worker_entry *entry)
 {
 	const struct server_config *config = loop->config;
-	const uint64_t one = 1;
-
 	/* The table is not trusted, and 0, 1 and less are more than a worker. */
 	if (!entry->thread && entry->pid <= 1) {
 		errno = ESRCH;
@@ -273,7 +262,7 @@ bool worker_kill(const struct loop *loop, const struct worker_entry *entry)
 	}
 	if (!entry->thread)
 		return kill(entry->pid, SIGKILL) == 0;
-	(void)!write(entry->stop_fd, &one, sizeof(one));
+	tell_server(entry->stop_fd);
 	stop_calls(&config->shared->watch, entry, config->watch_timer_fd);
 	return true;
 }

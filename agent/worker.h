@@ -17,20 +17,13 @@
 struct loop;
 struct worker_entry;
 
-/* What a worker says of its start, over a pipe. */
-struct worker_report {
-	/* 0: it serves, and its entry is complete. Else an errno. */
-	int error;
-	char failed[24];
-};
-
 /*
- * Starts a worker; its entry is STARTING. Returns the end of the pipe from which a struct
- * worker_report can be read, or its end where the worker has died; non-blocking, the caller's. -1
- * and errno, *failed says what failed; the entry is free then.
+ * Starts a worker; its entry is STARTING. What becomes of it is in the entry, and told by the
+ * worker_event_fd: RUNNING, or ENDED without having served. False: errno, and *failed says what
+ * failed; the entry is free then.
  */
-int worker_start(const struct loop *loop, struct worker_entry *entry,
-		 const struct spawn_attributes *attributes, const char **failed);
+bool worker_start(const struct loop *loop, struct worker_entry *entry,
+		  const struct spawn_attributes *attributes, const char **failed);
 
 /* The host knows how it ended, or that it never was. */
 void worker_free(const struct loop *loop, struct worker_entry *entry);

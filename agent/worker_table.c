@@ -21,6 +21,7 @@ struct worker_entry *worker_add(struct worker_table *table, bool thread)
 		entry->pid = entry->tid = 0;
 		entry->port = 0;
 		entry->served = false;
+		entry->start_error = 0;
 		entry->stop_fd = entry->connection_fd = -1;
 		entry->reason[0] = '\0';
 		return entry;

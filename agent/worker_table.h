@@ -3,7 +3,7 @@
  * that is started again knows them, and learns how one ended that it was not the parent of.
  *
  *	server        FREE -> STARTING           (SPAWN_WORKER)
- *	worker        STARTING -> RUNNING        its listener is there
+ *	worker        STARTING -> RUNNING        its listener is there; the server is told
  *	supervisor    ... -> ENDED               it has reaped the process, or that of the thread
  *	thread        RUNNING -> ENDED           it has finished
  *	server        ENDED -> FREE              the host has been told
@@ -44,6 +44,8 @@ struct worker_entry {
 	int32_t stop_fd;
 	/* And its connection, while it has one: a thread that has died leaves it open. */
 	int32_t connection_fd;
+	/* An errno where it could not serve: the reason is the call that failed. */
+	int32_t start_error;
 	/* As waitid(2) has them; of a thread that has finished CLD_EXITED and 0. */
 	int32_t end_code;
 	int32_t end_status;
