@@ -93,7 +93,7 @@ static int open_listener(struct worker *worker)
 	return fd;
 }
 
-static void tell_server(int event_fd)
+static void write_event(int event_fd)
 {
 	const uint64_t one = 1;
 
@@ -131,7 +131,7 @@ static void serve(struct worker *worker)
 	} else {
 		entry->served = true;
 		entry->state = WORKER_RUNNING;
-		tell_server(worker->config.worker_event_fd);
+		write_event(worker->config.worker_event_fd);
 		if (!entry->thread)
 			worker->config.worker_event_fd = close_fd(worker->config.worker_event_fd);
 		error = server_run(&worker->config);
@@ -151,7 +151,7 @@ static void *run_thread(void *argument)
 
 	serve(worker);
 	worker_end(entry, CLD_EXITED, 0, "");
-	tell_server(event_fd);
+	write_event(event_fd);
 	return NULL;
 }
 
@@ -262,7 +262,7 @@ bool worker_kill(const struct loop *loop, const struct worker_entry *entry)
 	}
 	if (!entry->thread)
 		return kill(entry->pid, SIGKILL) == 0;
-	tell_server(entry->stop_fd);
+	write_event(entry->stop_fd);
 	stop_calls(&config->shared->watch, entry, config->watch_timer_fd);
 	return true;
 }
