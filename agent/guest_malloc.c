@@ -21,9 +21,9 @@
  * freed, and the kernel moves it when it grows.
  *
  * What must hold: a block's memory is at a multiple of 16; the last block of a region is followed
- * by a mark that is in use; one lock guards the bins and all blocks that are not in use, and all
- * flags about a block's predecessor. It is not held over system calls but the one that maps a
- * region, and that of guest_malloc_trim().
+ * by a mark that is in use, and says so of that block, too, whatever it is; one lock guards the
+ * bins and all blocks that are not in use, and all flags about a block's predecessor. It is not
+ * held over system calls but the one that maps a region, and that of guest_malloc_trim().
  *
  * As in malloc(3): 0 bytes are a block of their own, errno is ENOMEM on failure, free() leaves it
  * as it is. A block that realloc() makes smaller stays where it is.
@@ -267,6 +267,7 @@ static struct block *allocate_small(size_t size)
 		}
 		block->size = size | flags;
 		after = block_at(block, size);
+		/* Not in the mark, which says so already: a write would be a page to copy. */
 		if (!(after->size & BEFORE_USED))
 			after->size |= BEFORE_USED;
 	}

@@ -106,8 +106,6 @@ struct loop {
 	/* The stack of a new process until it executes its program. */
 	void *spawn_stack;
 	char oom_score_adj[12];
-	/* Of a fork worker: it has left its server's process group (op_syscall.c). */
-	bool left_group;
 	/* Connections are still let in. */
 	bool listening;
 	/* No new pass is wanted. */

@@ -10,9 +10,7 @@
 #include "agent/connection.h"
 #include "agent/kmsg.h"
 #include "agent/ops.h"
-#include "agent/process_group.h"
 #include "agent/reply.h"
-#include "agent/server.h"
 #include "agent/session.h"
 #include "common/util.h"
 
@@ -108,15 +106,6 @@ static void run_inline(struct session *session, uint32_t id, struct call_request
 	program_finish(&call->program);
 }
 
-/* Of what a worker does only raw calls make processes in its group, so only they pay for it. */
-static void leave_group(struct loop *loop)
-{
-	if (loop->config->role != SERVER_FORK_WORKER || loop->left_group)
-		return;
-	process_group_leave();
-	loop->left_group = true;
-}
-
 static void run(struct session *session, uint32_t id, const Provium__V1__Message *message,
 		struct call_request *call, const Provium__V1__Syscall *request)
 {
@@ -133,7 +122,6 @@ static void run(struct session *session, uint32_t id, const Provium__V1__Message
 		reply_error(session, id, failure.code, NULL, 0, "%s: %s", call->name, failure.text);
 		return;
 	}
-	leave_group(session->loop);
 	if (!program_map(&call->program, request)) {
 		reply_os_error(session, id, call->program.failed, errno, "%s: buffers", call->name);
 		program_finish(&call->program);

@@ -19,6 +19,7 @@
 #include "agent/listen.h"
 #include "agent/log.h"
 #include "agent/loop.h"
+#include "agent/process_group.h"
 #include "agent/server.h"
 #include "agent/shared.h"
 #include "agent/threads.h"
@@ -181,6 +182,7 @@ static void run_process(struct worker *worker)
 	};
 
 	threads_forked();
+	process_group_leave();
 	fds_close_others(keep, ARRAY_SIZE(keep));
 	become_mortal(config);
 	serve(worker);
