@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/fds.h"
+#include "agent/loop.h"
 #include "agent/os.h"
 #include "agent/pty.h"
 #include "common/cleanup.h"
@@ -36,17 +37,29 @@ static bool make_pipe(int *reading, int *writing)
 	return true;
 }
 
-static bool open_pipes(struct child_fds *fds, const struct child_options *options,
-		       struct spawn_result *failure)
+/*
+ * The guest's own, as it is now, or else ours, by a low number: up to the highest of a command's
+ * numbers its table of descriptors is copied and gone through (agent/spawn.c). -1: there is none.
+ */
+static int null_input(const struct loop *loop)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		fd = fcntl(loop->null_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return above_stdio(fd);
+}
+
+static bool open_pipes(struct child_fds *fds, const struct loop *loop,
+		       const struct child_options *options, struct spawn_result *failure)
 {
 	bool made = make_pipe(&fds->output, &fds->child_output);
 
 	failure->step = SPAWN_PIPE;
 	if (made && !options->merge_stderr)
 		made = make_pipe(&fds->error, &fds->child_error);
-	/* The guest's own, as it is now. */
 	if (made && !options->stdin_pipe)
-		fds->child_input = above_stdio(open("/dev/null", O_RDONLY | O_CLOEXEC));
+		fds->child_input = null_input(loop);
 	/* Only our end is non-blocking: the command gets a pipe as any other. */
 	else if (made)
 		made = make_pipe(&fds->child_input, &fds->input) &&
@@ -79,5 +92,5 @@ bool child_fds_open(struct child_fds *fds, struct loop *loop, const struct child
 {
 	*fds = (struct child_fds)CHILD_FDS_NONE;
 	return options->terminal ? open_terminal(fds, loop, options, failure)
-				 : open_pipes(fds, options, failure);
+				 : open_pipes(fds, loop, options, failure);
 }

@@ -14,7 +14,7 @@ struct child_fds {
 	int error;
 	/*
 	 * The command's; an absent error is output, and a terminal's output is all three. No input
-	 * was asked for: /dev/null, absent where the guest has none.
+	 * was asked for: what reads as empty, absent where there is no number for it.
 	 */
 	int child_input;
 	int child_output;

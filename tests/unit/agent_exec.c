@@ -1,7 +1,11 @@
 /* EXEC: what a command starts with, and what comes of it. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -104,6 +108,31 @@ START_TEST(clean_process)
 		       "SigBlk:\t0000000000000000SigIgn:\t0000000000000000leader\n",
 		       "");
 	close(leak);
+}
+END_TEST
+
+/*
+ * What the kernel copies for a command, and goes through to close it, is the least: our own
+ * descriptors, which are high, are none of its. Also in a guest without /dev/null.
+ */
+START_TEST(least_descriptors)
+{
+	if (_i) {
+		if (unshare(CLONE_NEWNS) < 0 ||
+		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("dev", "/dev", "tmpfs", 0, NULL) < 0) {
+			unit_skip("no mount namespace: %s", strerror(errno));
+			return;
+		}
+	}
+	agent_start_connected();
+	client_run(&client, "exec grep FDSize: /proc/self/status", &outcome);
+	outcome_expect(&outcome, "FDSize:\t64\n", "");
+	outcome_free(&outcome);
+	client_run(&client, "cat", &outcome);
+	outcome_expect(&outcome, "", "");
+	outcome_expect_exit(&outcome, 0);
+	agent_stop_connected();
 }
 END_TEST
 
@@ -314,6 +343,7 @@ static Suite *exec_suite(void)
 
 	tcase_add_checked_fixture(alone, NULL, finish);
 	tcase_add_loop_test(alone, restored_limits, 0, 2);
+	tcase_add_loop_test(alone, least_descriptors, 0, 2);
 	suite_add_tcase(suite, alone);
 
 	tcase_add_checked_fixture(connected, agent_start_connected, agent_stop_connected);
