@@ -10,6 +10,11 @@
  * buffers only when there is something to put into them: as long as no packet waits, the driver
  * refills its ring without leaving the guest.
  *
+ * The driver hears of used transmit buffers late: it only frees them, but an interrupt for it comes
+ * into the midst of the guest's answer to what it has just received, of which it tells by a packet
+ * of credit. So the used index is written when much is withheld, or some time after
+ * (device_give_back). Virtio sets no time for it (section 2.7.8).
+ *
  * A driver that breaks the rules breaks the device: it stands still, the connections end, the front
  * end hears of it through the error fds, and the log once. It lasts until the driver starts anew.
  */
@@ -24,14 +29,18 @@
 #include "host/vsock/iov.h"
 #include "host/vsock/log.h"
 
-#define HEADER_LENGTH    sizeof(struct virtio_vsock_hdr)
+#define HEADER_LENGTH           sizeof(struct virtio_vsock_hdr)
 
 /* How many packets of the guest are taken before others have their turn. */
-#define TRANSMIT_TURN    128u
-/* ... and after how many the driver gets its buffers back. */
-#define TRANSMIT_PUBLISH 16u
+#define TRANSMIT_TURN           128u
+/* ... and after how many the driver gets its buffers back, */
+#define TRANSMIT_PUBLISH        16u
+/* where they are this part of its ring (with less it has room for the largest packet), */
+#define TRANSMIT_WITHHELD(size) ((size) / 4u)
+/* or so much of its memory: a stream's are of use again while they are in the caches. */
+#define TRANSMIT_WITHHELD_BYTES KIB(4)
 /* How many batches of packets are sent to the guest before others have their turn. */
-#define RECEIVE_TURN     8u
+#define RECEIVE_TURN            8u
 
 static const char *const ring_names[DEVICE_RINGS] = {
 	[DEVICE_RECEIVE] = "receive",
@@ -153,6 +162,8 @@ int device_start_ring(struct device *device, enum device_ring index, struct reas
 
 	if (!ring->has_address)
 		return refuse(reason, EINVAL, "ring started without addresses");
+	/* It may be started a second time. */
+	device_give_back(device);
 	result = ring_place(device, ring, reason);
 	if (result == 0)
 		result = virtqueue_start(&ring->queue, ring->size, ring->base, reason);
@@ -221,6 +232,25 @@ static void device_publish(struct device *device, enum device_ring index)
 		event_signal(device->rings[index].call_fd);
 }
 
+bool device_withholds(const struct device *device)
+{
+	return device->withheld > 0;
+}
+
+void device_give_back(struct device *device)
+{
+	if (device->rings[DEVICE_TRANSMIT].started && !device->broken)
+		device_publish(device, DEVICE_TRANSMIT);
+	device->withheld = 0;
+	device->withheld_bytes = 0;
+}
+
+static bool device_withholds_much(const struct device *device)
+{
+	return device->withheld >= TRANSMIT_WITHHELD(device->rings[DEVICE_TRANSMIT].queue.size) ||
+	       device->withheld_bytes >= TRANSMIT_WITHHELD_BYTES;
+}
+
 /* --- from the guest --- */
 
 static int transmit_one(struct device *device, const struct virtqueue_chain *chain,
@@ -259,6 +289,8 @@ static int transmit_next(struct device *device, struct virtqueue *queue, struct 
 	if (result < 0)
 		return result;
 	virtqueue_push(queue, &chain, 0);
+	device->withheld += chain.count;
+	device->withheld_bytes += iov_length(chain.iov, chain.readable);
 	return 1;
 }
 
@@ -291,8 +323,9 @@ static bool device_transmit(struct device *device)
 		}
 		if (result == 0)
 			more = ring_has_more(queue);
-		if (!more || turn % TRANSMIT_PUBLISH == TRANSMIT_PUBLISH - 1)
-			device_publish(device, DEVICE_TRANSMIT);
+		if ((!more || turn % TRANSMIT_PUBLISH == TRANSMIT_PUBLISH - 1) &&
+		    device_withholds_much(device))
+			device_give_back(device);
 	}
 	return more;
 }
@@ -302,6 +335,7 @@ static void device_take_last(struct device *device)
 	for (unsigned int turn = 0; turn < VIRTQUEUE_MAX_SIZE / TRANSMIT_TURN; turn++)
 		if (!device_transmit(device))
 			break;
+	device_give_back(device);
 }
 
 /* --- to the guest --- */

@@ -23,7 +23,10 @@ enum device_ring {
 };
 
 /* How many packets one connection may send in its turn. */
-#define DEVICE_BATCH 32u
+#define DEVICE_BATCH       32u
+
+/* A round trip, but no time that a driver would have to wait for memory. */
+#define DEVICE_WITHHOLD_MS 1
 
 struct ring {
 	struct virtqueue queue;
@@ -53,6 +56,10 @@ struct device {
 	struct memory memory;
 	struct ring rings[DEVICE_RINGS];
 	bool broken; /* until a ring starts or the device is reset */
+	/* The transmit buffers that are used while the driver does not know it: parts, and bytes.
+	 */
+	unsigned int withheld;
+	size_t withheld_bytes;
 
 	/* Scratch, within one call: one receive buffer more than fits is never begun. */
 	struct iovec buffers[VIRTQUEUE_MAX_IOV];
@@ -96,5 +103,12 @@ void device_reset(struct device *device);
  * then it is to be called again after them.
  */
 bool device_process(struct device *device);
+
+/*
+ * True while the driver has not been told of all transmit buffers that are used: before
+ * DEVICE_WITHHOLD_MS have passed device_give_back(), which tells it, is to be called.
+ */
+bool device_withholds(const struct device *device);
+void device_give_back(struct device *device);
 
 #endif

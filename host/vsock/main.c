@@ -41,6 +41,7 @@ struct program {
 	struct frontend frontend;
 	ev_signal signals[3];
 	ev_io life;
+	ev_timer give_back;
 	bool ending;  /* the last front end is gone: what is held for the host is delivered yet */
 	bool stopped; /* at once */
 };
@@ -88,6 +89,15 @@ static void program_on_life(struct ev_loop *loop, ev_io *watcher, int events)
 	program->stopped = true;
 }
 
+static void program_on_give_back(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct program *program = container_of(watcher, struct program, give_back);
+
+	(void)loop;
+	(void)events;
+	device_give_back(&program->device);
+}
+
 static void program_on_frontend_gone(void *context)
 {
 	struct program *program = context;
@@ -110,6 +120,7 @@ static void program_watch(struct program *program)
 		program->signals[i].data = program;
 		ev_signal_start(program->loop, &program->signals[i]);
 	}
+	ev_init(&program->give_back, program_on_give_back);
 	if (program->options->life_fd >= 0) {
 		ev_io_init(&program->life, program_on_life, program->options->life_fd, EV_READ);
 		ev_io_start(program->loop, &program->life);
@@ -133,6 +144,14 @@ static int program_open(struct program *program, struct reason *reason)
 	return result;
 }
 
+static void program_give_back_later(struct program *program)
+{
+	if (ev_is_active(&program->give_back))
+		return;
+	ev_timer_set(&program->give_back, DEVICE_WITHHOLD_MS / 1000., 0.);
+	ev_timer_start(program->loop, &program->give_back);
+}
+
 static void program_run(struct program *program)
 {
 	bool more = false;
@@ -141,6 +160,8 @@ static void program_run(struct program *program)
 		/* With work left, only look at what else has come; else wait. */
 		ev_run(program->loop, more ? EVRUN_NOWAIT : EVRUN_ONCE);
 		more = device_process(&program->device);
+		if (device_withholds(&program->device))
+			program_give_back_later(program);
 		mux_reap(&program->mux);
 	}
 }

@@ -37,6 +37,7 @@ enum command {
 	COMMAND_EXPIRE,  /* end */
 	COMMAND_RESTART, /* ring: stops it, starts it */
 	COMMAND_MEMORY,  /* maps the memory anew */
+	COMMAND_GIVE_BACK,
 	COMMANDS,
 };
 
@@ -314,6 +315,10 @@ static void run_command(enum command command, struct input *input)
 		break;
 	case COMMAND_MEMORY:
 		map_memory();
+		break;
+	case COMMAND_GIVE_BACK:
+		device_give_back(&device);
+		require(!device_withholds(&device));
 		break;
 	default:
 		host_command(command, input);

@@ -208,10 +208,96 @@ END_TEST
 START_TEST(full_transmit_ring)
 {
 	establish();
+	device_give_back(&device);
 	for (unsigned int i = 0; i < DRIVER_RING_SIZE / 2; i++)
 		send_packet(VIRTIO_VSOCK_OP_RW, 100);
 	ck_assert(!device_process(&device));
 	ck_assert_uint_eq(written, (size_t)DRIVER_RING_SIZE / 2 * 100);
+}
+END_TEST
+
+static unsigned int transmit_used(void)
+{
+	return le16toh(driver.rings[DEVICE_TRANSMIT].used->idx);
+}
+
+/* How many times the driver was notified since this was asked. */
+static uint64_t transmit_calls(void)
+{
+	uint64_t calls;
+
+	if (read(device.rings[DEVICE_TRANSMIT].call_fd, &calls, sizeof(calls)) < 0)
+		return 0;
+	return calls;
+}
+
+START_TEST(buffers_withheld)
+{
+	/* Packets, each of two parts, of which the driver hears at once. */
+	const unsigned int much = DRIVER_RING_SIZE / 4 / 2;
+
+	device.rings[DEVICE_TRANSMIT].call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	establish();
+	ck_assert(device_withholds(&device));
+	ck_assert_uint_eq(transmit_used(), 0);
+	ck_assert_uint_eq(transmit_calls(), 0);
+	device_give_back(&device);
+	ck_assert(!device_withholds(&device));
+	ck_assert_uint_eq(transmit_used(), 1);
+	ck_assert_uint_eq(transmit_calls(), 1);
+	device_give_back(&device);
+	ck_assert_uint_eq(transmit_calls(), 0);
+
+	for (unsigned int i = 1; i < much; i++) {
+		send_packet(VIRTIO_VSOCK_OP_RW, 100);
+		ck_assert(!device_process(&device));
+	}
+	ck_assert_uint_eq(transmit_used(), 1);
+	send_packet(VIRTIO_VSOCK_OP_RW, 100);
+	ck_assert(!device_process(&device));
+	ck_assert(!device_withholds(&device));
+	ck_assert_uint_eq(transmit_used(), 1 + much);
+	ck_assert_uint_eq(transmit_calls(), 1);
+	ck_assert_uint_eq(written, (size_t)much * 100);
+
+	/* A page of memory is much, too. */
+	send_packet(VIRTIO_VSOCK_OP_RW, 4096);
+	ck_assert(!device_process(&device));
+	ck_assert(!device_withholds(&device));
+	ck_assert_uint_eq(transmit_used(), 2 + much);
+	ck_assert_uint_eq(transmit_calls(), 1);
+}
+END_TEST
+
+static void stop_transmit(void)
+{
+	device_stop_ring(&device, DEVICE_TRANSMIT);
+}
+
+static void disable_receive(void)
+{
+	device_enable_ring(&device, DEVICE_RECEIVE, false);
+}
+
+static void start_transmit(void)
+{
+	struct reason reason;
+
+	device.rings[DEVICE_TRANSMIT].base = device.rings[DEVICE_TRANSMIT].queue.next_available;
+	ck_assert_int_eq(device_start_ring(&device, DEVICE_TRANSMIT, &reason), 0);
+}
+
+static void (*const ends_of_work[])(void) = { stop_transmit, disable_receive, start_transmit };
+
+/* The driver goes on with the used index that lies in its memory. */
+START_TEST(nothing_withheld_afterwards)
+{
+	establish();
+	send_packet(VIRTIO_VSOCK_OP_RW, 100);
+	ends_of_work[_i]();
+	ck_assert(!device_withholds(&device));
+	ck_assert_uint_eq(transmit_used(), written > 0 ? 2 : 1);
+	ck_assert_uint_eq(device.rings[DEVICE_TRANSMIT].queue.next_used, transmit_used());
 }
 END_TEST
 
@@ -464,6 +550,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, start, finish);
 	tcase_add_test(tcase, both_ways);
 	tcase_add_test(tcase, full_transmit_ring);
+	tcase_add_test(tcase, buffers_withheld);
+	tcase_add_loop_test(tcase, nothing_withheld_afterwards, 0, ARRAY_SIZE(ends_of_work));
 	tcase_add_test(tcase, no_receive_buffers);
 	tcase_add_test(tcase, scattered_headers);
 	tcase_add_test(tcase, scattered_receive_buffers);
