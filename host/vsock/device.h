@@ -25,8 +25,8 @@ enum device_ring {
 /* How many packets one connection may send in its turn. */
 #define DEVICE_BATCH       32u
 
-/* A round trip, but no time that a driver would have to wait for memory. */
-#define DEVICE_WITHHOLD_MS 1
+/* Many round trips. With a time of 1 this process took half as long again for a stream. */
+#define DEVICE_WITHHOLD_MS 10
 
 struct ring {
 	struct virtqueue queue;
