@@ -44,7 +44,10 @@ static int report_usage(const struct command *command, const struct provium_erro
 	snprintf(message, sizeof(message), "%s: %s\nTry 'provium %s --help'.", command->name,
 		 error->message, command->name);
 	report(message);
-	return command->usage_status ? command->usage_status : STATUS_FAILURE;
+	/* Nobody has called it wrongly where there was no memory for the options. */
+	if (!command->usage_status || error->code == PROVIUM_HOST)
+		return STATUS_FAILURE;
+	return command->usage_status;
 }
 
 /* argv[0] is the last word of the command's name. */

@@ -105,10 +105,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void directory_remove(const char *path)
 {
-	struct stat st;
-
-	/* A second time: a directory that a test has locked is open now. */
-	for (int i = 0; i < 2 && lstat(path, &st) == 0; i++)
+	/* A second time: what a test has locked is open now, and what has failed may not again. */
+	for (int i = 0; i < 2; i++)
 		nftw(path, remove_entry, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
 }
 

@@ -84,13 +84,17 @@ static void *append(struct file_result *result, void *array, size_t *count, size
 
 static char *keep(struct file_result *result, const char *text)
 {
+	char *clean;
 	size_t length;
 
 	if (!text)
 		return NULL;
 	length = strlen(text);
 	result->text_size += length;
-	return text_clean(text, length);
+	clean = text_clean(text, length);
+	if (!clean)
+		result->dropped++;
+	return clean;
 }
 
 void file_result_subtest_started(struct file_result *result, const char *name, uint64_t now_ns)
@@ -272,7 +276,7 @@ void file_result_judge(struct file_result *result, const char *end, const char *
 		snprintf(text, sizeof(text),
 			 "it told of %zu things more than there is room for (%d tests, %zu MiB)",
 			 result->dropped, MAX_SUBTESTS, MAX_TEXT >> 20);
-		fail(result, text);
+		fail_first(result, text);
 	}
 	if (!result->file_failed && result->failed == 0 && result->n_splats == 0) {
 		result->verdict = result->file_todo ? FILE_TODO : FILE_PASSED;

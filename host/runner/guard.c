@@ -110,12 +110,12 @@ static int watch(pid_t pid, int signal_fd, struct guard_end *end, struct provium
 	return 0;
 }
 
-int guard_run(struct run_directory *directory, int (*run)(void *user), void *user,
-	      struct guard_end *end, struct provium_error *error)
+static int guard(int (*run)(void *user), void *user, struct guard_end *end,
+		 struct provium_error *error)
 {
 	cleanup_close int signal_fd = -1;
 	struct children children = { 0 };
-	pid_t guard = getpid();
+	pid_t own_pid = getpid();
 	sigset_t before;
 	sigset_t set;
 	int outcome;
@@ -139,11 +139,19 @@ int guard_run(struct run_directory *directory, int (*run)(void *user), void *use
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		run_child(guard, &before, run, user);
+		run_child(own_pid, &before, run, user);
 	if (pid < 0)
 		return error_set(error, PROVIUM_HOST, errno, "fork");
 	outcome = watch(pid, signal_fd, end, error);
 	process_sweep(is_known, &children);
+	return outcome;
+}
+
+int guard_run(struct run_directory *directory, int (*run)(void *user), void *user,
+	      struct guard_end *end, struct provium_error *error)
+{
+	int outcome = guard(run, user, end, error);
+
 	run_directory_finish(directory);
 	return outcome;
 }

@@ -1,8 +1,8 @@
 #include "host/runner/plan.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
-#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +13,6 @@
 
 /* More is a mistake, such as "/". */
 #define PLAN_MAX_FILES 100000
-
-static void close_walk(FTS **walk)
-{
-	if (*walk)
-		fts_close(*walk);
-}
 
 static int no_memory(struct provium_error *error)
 {
@@ -53,65 +47,138 @@ fail:
 	return -1;
 }
 
-static bool is_test(const FTSENT *entry)
-{
-	size_t length = strlen(entry->fts_name);
+/* A directory that is to be looked into, and those that it was found in. */
+struct folder {
+	const struct folder *parent;
+	struct folder *next;
+	dev_t device;
+	ino_t inode;
+	char path[];
+};
 
-	if (entry->fts_info != FTS_F || !S_ISREG(entry->fts_statp->st_mode))
-		return false;
-	return entry->fts_level == FTS_ROOTLEVEL ||
-	       (length > 4 && strcmp(entry->fts_name + length - 4, ".lua") == 0);
+/* One PATH, and what is below it: base is its absolute path; name_offset as with add. */
+struct search {
+	struct plan *plan;
+	const char *path;
+	const char *base;
+	size_t name_offset;
+	/* In the order in which they were found. */
+	struct folder *first;
+	struct folder **end;
+	struct provium_error *error;
+};
+
+static void close_folder(DIR **stream)
+{
+	if (*stream)
+		closedir(*stream);
 }
 
-/* What is below one PATH: base is its absolute path; name_offset as with add. */
-static int walk(struct plan *plan, char *path, const char *base, size_t name_offset,
-		struct provium_error *error)
+static int cannot(const struct search *search, const char *path)
 {
-	char *roots[] = { path, NULL };
-	/* Links are followed; fts(3) tells of a directory that is within itself (FTS_DC). */
-	cleanup(close_walk) FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
-	FTSENT *entry;
+	return error_set(search->error, errno == ENOENT ? PROVIUM_NOT_FOUND : PROVIUM_HOST, errno,
+			 "'%s'", path);
+}
 
-	if (!walk)
-		return error_set(error, PROVIUM_HOST, errno, "'%s'", path);
-	while (errno = 0, (entry = fts_read(walk))) {
-		cleanup_free char *absolute = NULL;
+static bool is_named_as_test(const char *name)
+{
+	size_t length = strlen(name);
 
-		switch (entry->fts_info) {
-		case FTS_D:
-			if (entry->fts_level > FTS_ROOTLEVEL &&
-			    strcmp(entry->fts_name, "fixtures") == 0)
-				fts_set(walk, entry, FTS_SKIP);
-			continue;
-		case FTS_DNR:
-		case FTS_ERR:
-		case FTS_NS:
-			return error_set(error,
-					 entry->fts_errno == ENOENT ? PROVIUM_NOT_FOUND
-								    : PROVIUM_HOST,
-					 entry->fts_errno, "'%s'", entry->fts_path);
-		default:
-			break;
-		}
-		if (!is_test(entry))
-			continue;
-		if (entry->fts_level == FTS_ROOTLEVEL)
-			absolute = strdup(base);
-		else if (asprintf(&absolute, "%s/%s", strcmp(base, "/") == 0 ? "" : base,
-				  entry->fts_path + strlen(path) + (path[1] || *path != '/')) < 0)
-			absolute = NULL;
-		if (!absolute)
-			return no_memory(error);
-		if (add(plan, entry->fts_path, entry->fts_level == FTS_ROOTLEVEL ? 0 : name_offset,
-			absolute, error) < 0)
-			return -1;
-	}
-	if (errno)
-		return error_set(error, PROVIUM_HOST, errno, "'%s'", path);
+	return length > 4 && strcmp(name + length - 4, ".lua") == 0;
+}
+
+static char *join(const char *folder, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name) < 0)
+		return NULL;
+	return path;
+}
+
+static int found(const struct search *search, const char *path)
+{
+	const char *below = path + strlen(search->path) + (strcmp(search->path, "/") != 0);
+	cleanup_free char *absolute = join(search->base, below);
+
+	if (!absolute)
+		return no_memory(search->error);
+	return add(search->plan, path, search->name_offset, absolute, search->error);
+}
+
+static int add_folder(struct search *search, const struct folder *parent, const char *path)
+{
+	size_t size = strlen(path) + 1;
+	struct folder *folder = malloc(sizeof(*folder) + size);
+
+	if (!folder)
+		return no_memory(search->error);
+	*folder = (struct folder){ .parent = parent };
+	memcpy(folder->path, path, size);
+	*search->end = folder;
+	search->end = &folder->next;
 	return 0;
 }
 
-/* "tests" for "tests//": fts(3) would repeat the slashes in each path. */
+static int look_at(struct search *search, const struct folder *folder, const char *name)
+{
+	cleanup_free char *path = join(folder->path, name);
+	struct stat st;
+
+	if (!path)
+		return no_memory(search->error);
+	/* Links are followed; those that lead nowhere are editors' locks. */
+	if (stat(path, &st) < 0)
+		return errno == ENOENT || errno == ELOOP ? 0 : cannot(search, path);
+	if (S_ISDIR(st.st_mode) && strcmp(name, "fixtures") != 0)
+		return add_folder(search, folder, path);
+	return S_ISREG(st.st_mode) && is_named_as_test(name) ? found(search, path) : 0;
+}
+
+/* Not by fts(3) or nftw(3): a directory that cannot be read to its end is for them one that ends.
+ */
+static int look_into(struct search *search, struct folder *folder)
+{
+	cleanup(close_folder) DIR *stream = opendir(folder->path);
+	const struct dirent *entry;
+	struct stat st;
+
+	if (!stream || fstat(dirfd(stream), &st) < 0)
+		return cannot(search, folder->path);
+	folder->device = st.st_dev;
+	folder->inode = st.st_ino;
+	/* A link has led back to where it was found. */
+	for (const struct folder *above = folder->parent; above; above = above->parent) {
+		if (above->device == folder->device && above->inode == folder->inode)
+			return 0;
+	}
+	while (errno = 0, (entry = readdir(stream))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (look_at(search, folder, entry->d_name) < 0)
+			return -1;
+	}
+	return errno ? cannot(search, folder->path) : 0;
+}
+
+static int look_below(struct search *search)
+{
+	int outcome;
+
+	search->end = &search->first;
+	outcome = add_folder(search, NULL, search->path);
+	for (struct folder *folder = search->first; folder && outcome == 0; folder = folder->next)
+		outcome = look_into(search, folder);
+	while (search->first) {
+		struct folder *next = search->first->next;
+
+		free(search->first);
+		search->first = next;
+	}
+	return outcome;
+}
+
+/* "tests" for "tests//": each path would repeat the slashes. */
 static void strip_slashes(char *path)
 {
 	size_t length = strlen(path);
@@ -130,7 +197,9 @@ static char *absolute_path(const char *path)
 	struct stat st;
 	char *absolute;
 
-	if (stat(path, &st) < 0 || S_ISDIR(st.st_mode))
+	if (stat(path, &st) < 0)
+		return NULL;
+	if (S_ISDIR(st.st_mode))
 		return realpath(path, NULL);
 	parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	real = parent ? realpath(parent, NULL) : NULL;
@@ -181,16 +250,26 @@ static int discover_one(struct plan *plan, const char *given, bool alone,
 {
 	cleanup_free char *path = strdup(given);
 	cleanup_free char *base = NULL;
+	struct search search = { .plan = plan, .error = error };
 	size_t before = plan->count;
+	struct stat st;
+	int outcome = 0;
 
 	if (!path)
 		return no_memory(error);
 	strip_slashes(path);
 	base = absolute_path(path);
-	if (!base)
-		return error_set(error, errno == ENOENT ? PROVIUM_NOT_FOUND : PROVIUM_HOST, errno,
-				 "'%s'", given);
-	if (walk(plan, path, base, alone ? strlen(path) + (path[1] || *path != '/') : 0, error) < 0)
+	if (!base || stat(path, &st) < 0)
+		return cannot(&search, given);
+	search.path = path;
+	search.base = base;
+	if (alone)
+		search.name_offset = strlen(path) + (strcmp(path, "/") != 0);
+	if (S_ISDIR(st.st_mode))
+		outcome = look_below(&search);
+	else if (S_ISREG(st.st_mode))
+		outcome = add(plan, path, 0, base, error);
+	if (outcome < 0)
 		return -1;
 	if (plan->count == before)
 		return error_set(error, PROVIUM_NOT_FOUND, 0, "'%s' holds no test: no *.lua",

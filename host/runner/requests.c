@@ -22,7 +22,7 @@ static void answer(struct running *file, const struct message *message)
 	 */
 	if (channel_send(file->process.channel, message, MSG_DONTWAIT, &error) < 0 &&
 	    error.os_errno != EPIPE && error.os_errno != ECONNRESET)
-		running_break_off(file, error.message);
+		running_channel_failed(file, &error);
 }
 
 static void grant(struct running *file)
@@ -251,7 +251,7 @@ void requests_take(struct runner *runner, struct running *file, size_t most)
 		case CHANNEL_EMPTY:
 			return;
 		case CHANNEL_BROKEN:
-			running_break_off(file, error.message);
+			running_channel_failed(file, &error);
 			process_close(&file->process);
 			return;
 		case CHANNEL_ENDED:

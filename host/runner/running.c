@@ -41,11 +41,24 @@ void running_kill(struct running *file, enum kill_reason reason)
 	process_kill(&file->process);
 }
 
-void running_break_off(struct running *file, const char *reason)
+static void break_off(struct running *file, const char *what, const char *reason)
 {
 	if (!file->killed)
-		snprintf(file->broken, sizeof(file->broken), "%.200s", reason);
+		snprintf(file->broken, sizeof(file->broken), "%s: %.200s", what, reason);
 	running_kill(file, KILLED_BROKEN);
+}
+
+void running_break_off(struct running *file, const char *reason)
+{
+	break_off(file, "the test process sent what no test sends", reason);
+}
+
+void running_channel_failed(struct running *file, const struct provium_error *error)
+{
+	if (error->code == PROVIUM_PROTOCOL)
+		running_break_off(file, error->message);
+	else
+		break_off(file, "the channel of the test process", error->message);
 }
 
 void running_stop_clock(struct running *file, uint64_t now_ns)
@@ -147,9 +160,7 @@ static void judge(const struct runner *runner, const struct running *file,
 		cut_short = text;
 		break;
 	case KILLED_BROKEN:
-		snprintf(text, sizeof(text), "the test process sent what no test sends: %s",
-			 file->broken);
-		cut_short = text;
+		cut_short = file->broken;
 		break;
 	case NOT_KILLED:
 	case KILLED_PUT_BACK:

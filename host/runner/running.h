@@ -36,6 +36,7 @@ struct running {
 	uint64_t left_ns;
 	uint64_t since_ns;
 	enum kill_reason killed;
+	/* Of KILLED_BROKEN: why. */
 	char broken[256];
 	char *temporary;
 	struct list link;
@@ -79,8 +80,9 @@ void running_time_out(struct running *file);
 /* Its end comes later. */
 void running_kill(struct running *file, enum kill_reason reason);
 
-/* Kills it for what it sends. */
+/* Kills it for what it sends; or because the channel says no more, or takes no more. */
 void running_break_off(struct running *file, const char *reason);
+void running_channel_failed(struct running *file, const struct provium_error *error);
 
 /* Takes the time that has passed off what the file has left. */
 void running_stop_clock(struct running *file, uint64_t now_ns);

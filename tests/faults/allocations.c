@@ -2,7 +2,7 @@
  * Loaded before the libraries of a program (LD_PRELOAD), this has one of its allocations fail: the
  * one whose number is in the environment, FAIL_ALLOCATION, counted from 1 over all threads, its
  * libraries' and the C library's own among them. A line on standard error says which it was, and at
- * the program's end one how many there were, as inject.c does it.
+ * the end of each of its processes one how many there were, as inject.c does it.
  *
  * What comes next in the order of the libraries is found behind it. That is the address sanitizer
  * where the program has the shared one, and what leaks is seen.
@@ -22,12 +22,11 @@
 
 static atomic_ulong seen;
 static unsigned long nth;
-static pid_t first_process;
 
 /* What this thread does now is the sanitizer's. Of a kind that needs no memory when first used. */
 static __thread bool spared __attribute__((tls_model("initial-exec")));
 
-/* A child that was forked has the numbers, but is not the program. What it executes has neither. */
+/* A child that was forked goes on with the numbers; what it executes has none. */
 __attribute__((constructor)) static void begin(void)
 {
 	const char *number = getenv("FAIL_ALLOCATION");
@@ -36,7 +35,6 @@ __attribute__((constructor)) static void begin(void)
 	unsetenv("FAIL_ALLOCATION");
 	unsetenv("LD_PRELOAD");
 	seen = 0;
-	first_process = getpid();
 }
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
@@ -53,8 +51,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 
 __attribute__((destructor)) static void end(void)
 {
-	if (getpid() == first_process)
-		say("inject: %lu calls\n", (unsigned long)seen);
+	say("inject: %lu calls\n", (unsigned long)seen);
 }
 
 /* With where it was called, for addr2line(1). */

@@ -48,8 +48,10 @@ def program_pid(process, fault):
 
 
 def count(fault, log):
-    """How many calls could have failed."""
-    return 0 if fault == VALGRIND else int(re.findall(r"inject: (\d+) calls", log)[-1])
+    """How many calls could have failed; of several processes, in that with the highest number."""
+    if fault == VALGRIND:
+        return 0
+    return max(map(int, re.findall(r"inject: (\d+) calls", log)))
 
 
 def said(log):

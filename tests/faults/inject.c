@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
@@ -203,6 +204,10 @@ static bool can_fail(const struct fault_class *class, const struct seccomp_notif
 		/* What is only asked does not wait. */
 		if ((*call == SYS_waitid && request->data.args[3] & WNOHANG) ||
 		    (*call == SYS_wait4 && request->data.args[2] & WNOHANG))
+			return false;
+		/* Who only wakes others does not wait. */
+		if (*call == SYS_futex && (request->data.args[1] & FUTEX_CMD_MASK) != FUTEX_WAIT &&
+		    (request->data.args[1] & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
 			return false;
 		/* What the kernel has it only changes. */
 		if (*call == SYS_epoll_ctl && request->data.args[1] != EPOLL_CTL_ADD)

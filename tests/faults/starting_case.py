@@ -1,4 +1,4 @@
-"""What starts a VM and ends it, one of whose system calls or allocations fails: either it does what it
+"""What has processes of its own, one of whose system calls or allocations fails: either it does what it
 does otherwise, or it says what it could not do. It never hangs, and leaves no process and no file
 behind.
 """
@@ -15,13 +15,10 @@ import faults
 
 PATIENCE = 120
 END_PATIENCE = 10
-# Of Provium's own failures; of the dynamic linker's, before main().
-OWN_FAILURES = {125, 127}
 # Jansson 2.14 writes where it should not when it gets no memory for a long word.
 DEFECTIVE = "libjansson.so"
 # What is made again, and what goes on with the rest: but for open(2), which only waits for a FIFO.
 HARMLESS = {"EINTR", "short"}
-OPEN = r"inject: EINTR is the answer to system call (2|257) "
 
 
 def processes_with(text):
@@ -42,19 +39,31 @@ class StartingCase(unittest.TestCase):
     inject = program = None
     # One in so many calls.
     stride = 1
+    # Which interrupted calls are not made again.
+    interruptible = r"inject: EINTR is the answer to system call (2|257) "
+    # Of Provium's own failures; of the dynamic linker's, before main().
+    own_failures = {125, 127}
 
     def setUp(self):
+        super().setUp()
         faults.need(self.inject)
         self.directory = tempfile.mkdtemp(prefix="provium-")
         self.addCleanup(shutil.rmtree, self.directory)
 
-    def assert_nothing_left(self, temporary):
+    def assert_nothing_left(self, temporary, log):
         deadline = time.monotonic() + END_PATIENCE
         while processes_with(temporary):
             self.assertLess(time.monotonic(), deadline,
                             f"processes are left: {processes_with(temporary)}")
             time.sleep(0.01)
-        self.assertEqual(os.listdir(temporary), [], "files are left")
+        self.assertEqual(os.listdir(temporary), [], f"files are left\n{log}")
+
+    def assert_told(self, process, temporary):
+        """What else must hold of one that has ended."""
+
+    def reason(self, _done, said):
+        """Why it has failed; empty where it has not said it."""
+        return said
 
     def run_one(self, fault, nth, arguments, **options):
         """What it has done, what was said, and how many calls could have failed."""
@@ -68,8 +77,9 @@ class StartingCase(unittest.TestCase):
             return (process.returncode, process.stdout), log, 0
         faults.check(self, fault, log)
         if process.returncode:
-            self.assertIn(process.returncode, OWN_FAILURES, log)
-        self.assert_nothing_left(temporary)
+            self.assertIn(process.returncode, self.own_failures, log)
+        self.assert_told(process, temporary)
+        self.assert_nothing_left(temporary, log)
         return (process.returncode, process.stdout), log, faults.count(fault, log)
 
     def check(self, classes, arguments, wanted, **options):
@@ -81,10 +91,10 @@ class StartingCase(unittest.TestCase):
                 return "as ever"
             if done[0] < 0:
                 return "a library ended the program"
-            if not re.search(OPEN, log):
+            if not re.search(self.interruptible, log):
                 self.assertNotIn(fault, HARMLESS, log)
             self.assertNotEqual(done[0], 0, log)
-            self.assertTrue(said, f"it has not said why\n{log}")
+            self.assertTrue(self.reason(done, said), f"it has not said why\n{log}{done[1]}")
             return "failed, and said why"
 
         for fault in classes:

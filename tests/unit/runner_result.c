@@ -205,6 +205,9 @@ START_TEST(limits)
 
 	memset(text, 'x', 30000);
 	text[30000] = '\0';
+	/* Also where it has failed before. */
+	if (_i)
+		file_result_ended(&result, HARNESS_FAILED, "its own reason");
 	for (unsigned int i = 0; i < 30000; i++)
 		file_result_subtest_started(&result, "t", i);
 	for (unsigned int i = 0; i < 2000; i++)
@@ -220,6 +223,7 @@ START_TEST(limits)
 	done(0);
 	ck_assert_int_eq(result.verdict, FILE_FAILED);
 	ck_assert_ptr_nonnull(strstr(result.message, "more than there is room for"));
+	ck_assert(!strstr(result.message, "its own reason") == !_i);
 	free(text);
 }
 END_TEST
@@ -251,7 +255,7 @@ int main(void)
 	tcase_add_test(results, judges);
 	tcase_add_test(results, nests);
 	tcase_add_test(results, is_cut_short);
-	tcase_add_test(results, limits);
+	tcase_add_loop_test(results, limits, 0, 2);
 	tcase_add_test(results, guests);
 	suite_add_tcase(tests, results);
 	return unit_run(tests);
