@@ -2,6 +2,7 @@
 #ifndef COMMON_CLEANUP_H
 #define COMMON_CLEANUP_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,8 +29,19 @@ static inline void cleanup_close_fd(int *fd)
 	*fd = close_fd(*fd);
 }
 
+/* errno survives. */
+static inline void cleanup_close_dir(DIR **dir)
+{
+	int saved = errno;
+
+	if (*dir)
+		closedir(*dir);
+	errno = saved;
+}
+
 #define cleanup_free  __attribute__((__cleanup__(cleanup_free_ptr)))
 #define cleanup_close __attribute__((__cleanup__(cleanup_close_fd)))
+#define cleanup_dir   __attribute__((__cleanup__(cleanup_close_dir)))
 #define cleanup(func) __attribute__((__cleanup__(func)))
 
 /* Moves the ownership of an fd out of a variable that cleanup_close guards. */

@@ -199,12 +199,6 @@ static int make_directory(struct push *push, unsigned int mode, bool *later,
 	return 0;
 }
 
-static void cleanup_dir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 static int type_of(void *user, const char *name, unsigned int *type)
 {
 	const int *fd = user;
@@ -221,7 +215,7 @@ static int read_names(int fd, struct copy_names *names)
 {
 	/* A description of its own, so that fd stays where it is. */
 	cleanup_close int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup(cleanup_dir) DIR *dir = own < 0 ? NULL : fdopendir(own);
+	cleanup_dir DIR *dir = own < 0 ? NULL : fdopendir(own);
 	const struct dirent *entry;
 
 	if (!dir)

@@ -13,12 +13,6 @@
 #include "common/util.h"
 #include "host/lib/error.h"
 
-static void close_directory(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 /*
  * In a directory that others may write to they could put another in the place of ours, unless it is
  * sticky, as /tmp is. A group that is this process's own is taken for the user's.
@@ -179,7 +173,7 @@ int vm_files_open_console(const struct vm_files *files, struct provium_error *er
 
 void vm_files_remove(struct vm_files *files)
 {
-	DIR *dir cleanup(close_directory) = NULL;
+	cleanup_dir DIR *dir = NULL;
 	const struct dirent *entry;
 
 	if (files->own_socket)

@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/list.h"
 #include "host/lib/error.h"
 
 /* More is a mistake, such as "/". */
-#define PLAN_MAX_FILES 100000
+#define PLAN_MAX_FILES   100000
+#define PLAN_MAX_FOLDERS 100000
 
 static int no_memory(struct provium_error *error)
 {
@@ -50,7 +52,7 @@ fail:
 /* A directory that is to be looked into, and those that it was found in. */
 struct folder {
 	const struct folder *parent;
-	struct folder *next;
+	struct list link;
 	dev_t device;
 	ino_t inode;
 	char path[];
@@ -62,17 +64,11 @@ struct search {
 	const char *path;
 	const char *base;
 	size_t name_offset;
-	/* In the order in which they were found. */
-	struct folder *first;
-	struct folder **end;
+	/* Links struct folder, in the order in which they were found. */
+	struct list folders;
+	size_t n_folders;
 	struct provium_error *error;
 };
-
-static void close_folder(DIR **stream)
-{
-	if (*stream)
-		closedir(*stream);
-}
 
 static int cannot(const struct search *search, const char *path)
 {
@@ -115,8 +111,11 @@ static int add_folder(struct search *search, const struct folder *parent, const 
 		return no_memory(search->error);
 	*folder = (struct folder){ .parent = parent };
 	memcpy(folder->path, path, size);
-	*search->end = folder;
-	search->end = &folder->next;
+	list_append(&search->folders, &folder->link);
+	if (++search->n_folders > PLAN_MAX_FOLDERS)
+		return error_set(search->error, PROVIUM_LIMIT, 0,
+				 "there are more than %d directories below '%s'", PLAN_MAX_FOLDERS,
+				 search->path);
 	return 0;
 }
 
@@ -139,7 +138,7 @@ static int look_at(struct search *search, const struct folder *folder, const cha
  */
 static int look_into(struct search *search, struct folder *folder)
 {
-	cleanup(close_folder) DIR *stream = opendir(folder->path);
+	cleanup_dir DIR *stream = opendir(folder->path);
 	const struct dirent *entry;
 	struct stat st;
 
@@ -163,18 +162,17 @@ static int look_into(struct search *search, struct folder *folder)
 
 static int look_below(struct search *search)
 {
-	int outcome;
+	struct folder *folder, *next;
+	int outcome = add_folder(search, NULL, search->path);
 
-	search->end = &search->first;
-	outcome = add_folder(search, NULL, search->path);
-	for (struct folder *folder = search->first; folder && outcome == 0; folder = folder->next)
+	/* What is found below is added behind. */
+	list_for_each(folder, &search->folders, link) {
+		if (outcome < 0)
+			break;
 		outcome = look_into(search, folder);
-	while (search->first) {
-		struct folder *next = search->first->next;
-
-		free(search->first);
-		search->first = next;
 	}
+	list_for_each_safe(folder, next, &search->folders, link)
+		free(folder);
 	return outcome;
 }
 
@@ -195,7 +193,6 @@ static char *absolute_path(const char *path)
 	cleanup_free char *real = NULL;
 	const char *last = slash ? slash + 1 : path;
 	struct stat st;
-	char *absolute;
 
 	if (stat(path, &st) < 0)
 		return NULL;
@@ -203,9 +200,7 @@ static char *absolute_path(const char *path)
 		return realpath(path, NULL);
 	parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 	real = parent ? realpath(parent, NULL) : NULL;
-	if (!real || asprintf(&absolute, "%s/%s", strcmp(real, "/") == 0 ? "" : real, last) < 0)
-		return NULL;
-	return absolute;
+	return real ? join(real, last) : NULL;
 }
 
 static int by_absolute(const void *one, const void *other)
@@ -261,6 +256,7 @@ static int discover_one(struct plan *plan, const char *given, bool alone,
 	base = absolute_path(path);
 	if (!base || stat(path, &st) < 0)
 		return cannot(&search, given);
+	list_init(&search.folders);
 	search.path = path;
 	search.base = base;
 	if (alone)

@@ -56,8 +56,7 @@ struct device {
 	struct memory memory;
 	struct ring rings[DEVICE_RINGS];
 	bool broken; /* until a ring starts or the device is reset */
-	/* The transmit buffers that are used while the driver does not know it: parts, and bytes.
-	 */
+	/* Used transmit buffers that the driver does not know of: parts, and bytes. */
 	unsigned int withheld;
 	size_t withheld_bytes;
 

@@ -49,8 +49,6 @@ HARMLESS_WORDS = "(provium: what failed is not remembered for --rerun-failed: |[
 class Suite(starting_case.StartingCase, AgentCase):
     inject, program, stride = sys.argv[2], sys.argv[3], int(sys.argv[4])
     classes = sys.argv[5:] or [*faults.CLASSES, "no-process"]
-    # Also what the C library's streams read and write: a test's file, lines and reports.
-    interruptible = r"inject: EINTR is the answer to system call ([01] .*\((pipe:|/tmp/)|(2|257) )"
     # Also a file's process may be the one that has failed.
     own_failures = {1, *starting_case.StartingCase.own_failures}
 
@@ -107,6 +105,9 @@ class Suite(starting_case.StartingCase, AgentCase):
         return said or (failure and failure.group())
 
     def test_suite(self):
+        # Also what the C library's streams read and write: a test's file, lines and reports.
+        self.interruptible += (r"|inject: EINTR is the answer to system call [01] .*"
+                               rf"\((pipe:|{re.escape(self.directory)}/)")
         os.environ["XDG_STATE_HOME"] = self.report("state")
         with open(self.report("leaks"), "w", encoding="ascii") as file:
             file.write(LEAKS)
