@@ -248,12 +248,18 @@ static int send_all(struct qmp *qmp, const char *data, size_t size,
 	return 0;
 }
 
-static int send_command(struct qmp *qmp, const char *command, json_t *arguments,
-			const struct wait_limits *limits, struct provium_error *error)
+int qmp_send(struct qmp *qmp, const char *command, json_t *arguments,
+	     const struct wait_limits *limits, struct provium_error *error)
 {
 	cleanup_free char *text = NULL;
 	json_t *message;
 
+	json_decref(qmp->reply);
+	qmp->reply = NULL;
+	if (qmp->fd < 0) {
+		json_decref(arguments);
+		return has_ended(qmp, error);
+	}
 	qmp->last_id++;
 	/* "o" takes the arguments over, and fails where there are none. */
 	message = json_pack("{s:s, s:o, s:I}", "execute", command, "arguments", arguments, "id",
@@ -265,32 +271,34 @@ static int send_command(struct qmp *qmp, const char *command, json_t *arguments,
 	return send_all(qmp, text, strlen(text), limits, command, error);
 }
 
-int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
-		const struct wait_limits *limits, json_t **result, struct provium_error *error)
+bool qmp_has_refused(const struct qmp *qmp)
 {
-	json_t *refused;
+	return json_object_get(qmp->reply, "error") != NULL;
+}
 
-	json_decref(qmp->reply);
-	qmp->reply = NULL;
-	if (result)
-		*result = NULL;
-	if (qmp->fd < 0) {
-		json_decref(arguments);
-		return has_ended(qmp, error);
-	}
-	if (send_command(qmp, command, arguments, limits, error) < 0)
-		return -1;
+int qmp_await_reply(struct qmp *qmp, const char *command, const struct wait_limits *limits,
+		    json_t **result, struct provium_error *error)
+{
 	while (!qmp->reply) {
 		if (receive(qmp, limits, command, error) < 0 && !qmp->reply)
 			return -1;
 	}
-	refused = json_object_get(qmp->reply, "error");
-	if (refused)
+	if (qmp_has_refused(qmp))
 		return error_set(error, PROVIUM_HOST, 0, "QEMU refused '%s': %s", command,
-				 describe(refused));
+				 describe(json_object_get(qmp->reply, "error")));
 	if (result)
 		*result = json_incref(json_object_get(qmp->reply, "return"));
 	return 0;
+}
+
+int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
+		const struct wait_limits *limits, json_t **result, struct provium_error *error)
+{
+	if (result)
+		*result = NULL;
+	if (qmp_send(qmp, command, arguments, limits, error) < 0)
+		return -1;
+	return qmp_await_reply(qmp, command, limits, result, error);
 }
 
 int qmp_pass_fd(struct qmp *qmp, const char *name, int fd, const struct wait_limits *limits,

@@ -50,6 +50,18 @@ int qmp_negotiate(struct qmp *qmp, const struct wait_limits *limits, struct prov
 int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments,
 		const struct wait_limits *limits, json_t **result, struct provium_error *error);
 
+/*
+ * The two halves of qmp_execute, for a command during which something else must be done. Between
+ * them qmp_dispatch takes the reply, and no other command is sent.
+ */
+int qmp_send(struct qmp *qmp, const char *command, json_t *arguments,
+	     const struct wait_limits *limits, struct provium_error *error);
+int qmp_await_reply(struct qmp *qmp, const char *command, const struct wait_limits *limits,
+		    json_t **result, struct provium_error *error);
+
+/* Whether the reply to the last command is there, and is an error. */
+bool qmp_has_refused(const struct qmp *qmp);
+
 /* Gives QEMU a copy of fd, which commands know by the name ("fd:NAME"). */
 int qmp_pass_fd(struct qmp *qmp, const char *name, int fd, const struct wait_limits *limits,
 		struct provium_error *error);

@@ -116,6 +116,13 @@ int vm_monitor_check(struct provium_vm *vm, struct provium_error *error);
 int vm_command(struct provium_vm *vm, const char *command, json_t *arguments,
 	       const struct deadline *deadline, json_t **result, struct provium_error *error);
 
+/* As qmp_send, qmp_await_reply and qmp_has_refused. Calls that wait take the reply, too. */
+int vm_send_command(struct provium_vm *vm, const char *command, json_t *arguments,
+		    const struct deadline *deadline, struct provium_error *error);
+int vm_await_reply(struct provium_vm *vm, const char *command, const struct deadline *deadline,
+		   struct provium_error *error);
+bool vm_has_refused(struct provium_vm *vm);
+
 /* As qmp_pass_fd. */
 int vm_pass_fd(struct provium_vm *vm, const char *name, int fd, const struct deadline *deadline,
 	       struct provium_error *error);

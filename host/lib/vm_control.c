@@ -49,6 +49,42 @@ int vm_command(struct provium_vm *vm, const char *command, json_t *arguments,
 	return status < 0 ? tell_end(vm, &failure, error) : 0;
 }
 
+int vm_send_command(struct provium_vm *vm, const char *command, json_t *arguments,
+		    const struct deadline *deadline, struct provium_error *error)
+{
+	struct wait_limits limits = command_limits(vm, deadline);
+	struct provium_error failure;
+	int status;
+
+	pthread_mutex_lock(&vm->lock);
+	status = qmp_send(&vm->qmp, command, arguments, &limits, &failure);
+	pthread_mutex_unlock(&vm->lock);
+	return status < 0 ? tell_end(vm, &failure, error) : 0;
+}
+
+int vm_await_reply(struct provium_vm *vm, const char *command, const struct deadline *deadline,
+		   struct provium_error *error)
+{
+	struct wait_limits limits = command_limits(vm, deadline);
+	struct provium_error failure;
+	int status;
+
+	pthread_mutex_lock(&vm->lock);
+	status = qmp_await_reply(&vm->qmp, command, &limits, NULL, &failure);
+	pthread_mutex_unlock(&vm->lock);
+	return status < 0 ? tell_end(vm, &failure, error) : 0;
+}
+
+bool vm_has_refused(struct provium_vm *vm)
+{
+	bool refused;
+
+	pthread_mutex_lock(&vm->lock);
+	refused = qmp_has_refused(&vm->qmp);
+	pthread_mutex_unlock(&vm->lock);
+	return refused;
+}
+
 int vm_pass_fd(struct provium_vm *vm, const char *name, int fd, const struct deadline *deadline,
 	       struct provium_error *error)
 {

@@ -153,7 +153,7 @@ static int store(struct provium_snapshot *snapshot, const char *data, size_t siz
 	return 0;
 }
 
-/* Takes what QEMU sends, to its end. */
+/* Takes what QEMU sends, to its end; what it has refused does not come. */
 static int receive_state(struct save *save, int fd)
 {
 	struct provium_snapshot *snapshot = save->snapshot;
@@ -168,6 +168,8 @@ static int receive_state(struct save *save, int fd)
 
 		if (wait_fd(fd, POLLIN, &save->limits, what, &revents, save->error) != WAIT_READY)
 			return -1;
+		if (vm_has_refused(save->vm))
+			return 0;
 		if (!revents)
 			continue;
 		n = read(fd, buffer, KIB(64));
@@ -208,9 +210,12 @@ static int migrate(struct save *save)
 	    vm_pass_fd(vm, "state", theirs, deadline, save->error) < 0)
 		return -1;
 	theirs = close_fd(theirs);
-	if (vm_command(vm, "migrate", json_pack("{s:s}", "uri", "fd:state"), deadline, NULL,
-		       save->error) < 0 ||
-	    receive_state(save, ours) < 0)
+	/* QEMU may answer only when it has sent all: its thread that sends holds the lock that the
+	 * one that answers waits for. */
+	if (vm_send_command(vm, "migrate", json_pack("{s:s}", "uri", "fd:state"), deadline,
+			    save->error) < 0 ||
+	    receive_state(save, ours) < 0 ||
+	    vm_await_reply(vm, "migrate", deadline, save->error) < 0)
 		return -1;
 	return vm_await_migration(vm, &save->limits, "saving the devices' state", save->error);
 }

@@ -121,6 +121,33 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* The reply is taken by whoever handles what arrives. */
+START_TEST(test_two_halves)
+{
+	struct wait_limits limits = limits_of(5000);
+	struct provium_error error;
+	json_t *result;
+
+	ck_assert_int_eq(qmp_send(&qmp, "migrate", json_object(), &limits, &error), 0);
+	check_heard("{\"execute\":\"migrate\",\"arguments\":{},\"id\":1}");
+	ck_assert(!qmp_has_refused(&qmp));
+	say("{\"id\": 1, \"error\": {\"desc\": \"not now\"}}\n");
+	ck_assert_int_eq(qmp_dispatch(&qmp, &error), 0);
+	ck_assert(qmp_has_refused(&qmp));
+	ck_assert_int_eq(qmp_await_reply(&qmp, "migrate", &limits, &result, &error), -1);
+	ck_assert_str_eq(error.message, "QEMU refused 'migrate': not now");
+
+	ck_assert_int_eq(qmp_send(&qmp, "migrate", json_object(), &limits, &error), 0);
+	/* Of the last command only. */
+	ck_assert(!qmp_has_refused(&qmp));
+	say("{\"return\": {\"a\": 1}, \"id\": 2}\n");
+	ck_assert_int_eq(qmp_await_reply(&qmp, "migrate", &limits, &result, &error), 0);
+	ck_assert_int_eq(json_integer_value(json_object_get(result, "a")), 1);
+	json_decref(result);
+	ck_assert(!qmp_has_refused(&qmp));
+}
+END_TEST
+
 /* Events come at any time, and none is lost. */
 START_TEST(test_events)
 {
@@ -380,6 +407,7 @@ int main(void)
 	tcase_add_test(tcase, test_negotiate);
 	tcase_add_test(tcase, test_execute);
 	tcase_add_test(tcase, test_refused);
+	tcase_add_test(tcase, test_two_halves);
 	tcase_add_test(tcase, test_events);
 	tcase_add_test(tcase, test_late_reply);
 	tcase_add_test(tcase, test_byte_by_byte);

@@ -17,6 +17,9 @@
 #define KILLS     10
 #define MAX_PHASE 8
 
+/* A program that runs QEMU, and delays what it says. */
+static const char *late_reply;
+
 static void check_error(enum provium_code code, const char *text)
 {
 	ck_assert_msg(error.code == code && strstr(error.message, text), "%d: %s", error.code,
@@ -337,6 +340,44 @@ START_TEST(test_no_hotplug)
 }
 END_TEST
 
+/* A state is larger than what its socket takes without a reader, and QEMU's answer may be last. */
+START_TEST(test_late_reply)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_snapshot *snapshot;
+	struct provium_vm *vm;
+
+	options.qemu = late_reply;
+	vm = machine_boot(&options);
+	machine_expect(provium_vm_connection(vm), "echo saved >/file", "");
+	check_ok(provium_vm_save(vm, SOON, &snapshot, &error));
+	provium_vm_free(vm);
+	expect_good(snapshot);
+	provium_snapshot_free(snapshot);
+}
+END_TEST
+
+/* A device that QEMU does not save. */
+START_TEST(test_refused)
+{
+	struct provium_vm_options options = machine_options();
+	struct provium_snapshot *snapshot;
+	struct provium_vm *vm;
+	uint64_t start;
+
+	machine_put("qemu", "#!/bin/sh\nexec qemu-system-x86_64 \"$@\" -device nvme,serial=1\n",
+		    0700);
+	options.qemu = machine_path;
+	vm = machine_boot(&options);
+	start = machine_now_ms();
+	ck_assert_int_eq(provium_vm_save(vm, SOON, &snapshot, &error), -1);
+	ck_assert_uint_lt(machine_now_ms() - start, SOON / 2);
+	check_error(PROVIUM_HOST, "QEMU refused 'migrate': ");
+	provium_vm_free(vm);
+	unlink(machine_path);
+}
+END_TEST
+
 /* A VM that has been ended before. */
 START_TEST(test_gone)
 {
@@ -408,9 +449,10 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("vm-snapshot-ends");
 	TCase *tcase = unit_counted_case("ends");
 
-	if (argc != 2)
+	if (argc != 3)
 		return 2;
 	machine_kernels = argv[1];
+	late_reply = argv[2];
 	tcase_add_checked_fixture(tcase, machine_start, machine_finish);
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, test_resume_ends);
@@ -420,6 +462,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, test_save_ends);
 	tcase_add_test(tcase, test_busy);
 	tcase_add_test(tcase, test_no_hotplug);
+	tcase_add_test(tcase, test_late_reply);
+	tcase_add_test(tcase, test_refused);
 	tcase_add_test(tcase, test_gone);
 	tcase_add_loop_test(tcase, test_killed, 0, 2);
 	suite_add_tcase(suite, tcase);
