@@ -18,6 +18,8 @@ enum floor_kind {
 	FLOOR_SPAWN_MANY = 'm',
 	FLOOR_OUTPUT = 'o',
 	FLOOR_FORK = 'f',
+	FLOOR_COMMANDS = 'C',
+	FLOOR_WORKER = 'W',
 	FLOOR_SINK = 'i',
 	FLOOR_SOURCE = 'q',
 	FLOOR_LOOPBACK = 'l',

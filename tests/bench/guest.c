@@ -201,12 +201,19 @@ static void read_all(int fd, void *data, size_t size)
 	}
 }
 
+void guest_hear(int fd)
+{
+	struct floor_request request;
+
+	read_all(fd, &request, sizeof(request));
+}
+
 void guest_echo(int fd)
 {
 	struct floor_request request = { .kind = FLOOR_ECHO };
 
 	write_all(fd, &request, sizeof(request));
-	read_all(fd, &request, sizeof(request));
+	guest_hear(fd);
 }
 
 /* The hybrid vsock handshake: docs/protocol.md, "Transport". */

@@ -77,6 +77,9 @@ void guest_ask_skeleton(const struct guest *guest);
 /* 64 bytes there and back, over a connection of guest_dial. */
 void guest_echo(int fd);
 
+/* 64 bytes that come unasked. */
+void guest_hear(int fd);
+
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* Where a call of the library failed. */

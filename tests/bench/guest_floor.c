@@ -18,6 +18,9 @@
  *   'o'  guest-floor BYTES is started, and what it writes to a pipe comes, then the 64 bytes
  *   'f'  a child is forked that listens on a port of its own, which bytes 8 to 15 of the 64 bytes
  *        that come back tell: it takes one connection and echoes 64 bytes
+ *   'C'  so many of PROGRAM as bytes 8 to 15 say are started, and then waited for, with all that
+ *        the agent promises of a command (guest_promises.h)
+ *   'W'  as 'f', with all that it promises of a worker
  *   'i'  so many bytes follow, then the 64 bytes come back
  *   'q'  so many bytes come, then the 64 bytes
  *   'l'  so many bytes go from a child to its parent through the guest's vsock loopback, then the
@@ -48,6 +51,7 @@
 #include "proto/codec.h"
 #include "proto/frame.h"
 #include "tests/bench/floor.h"
+#include "tests/bench/guest_promises.h"
 
 static uint8_t bulk[KIB(256)];
 
@@ -269,12 +273,19 @@ static int listen_anywhere(uint64_t *port)
 	return fd;
 }
 
-static bool fork_listener(uint64_t *port)
+static bool echo_once(int listener)
+{
+	struct floor_request request;
+	int fd = accept(listener, NULL, NULL);
+
+	return fd >= 0 && move_all(fd, &request, sizeof(request), false) &&
+	       move_all(fd, &request, sizeof(request), true);
+}
+
+static bool fork_listener(uint64_t *port, bool (*live)(int listener))
 {
 	cleanup_close int listener = listen_anywhere(port);
-	struct floor_request request;
 	pid_t pid;
-	int fd;
 
 	/* Those of earlier times. */
 	while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -282,13 +293,9 @@ static bool fork_listener(uint64_t *port)
 	if (listener < 0)
 		return false;
 	pid = fork();
-	if (pid != 0)
-		return pid > 0;
-	fd = accept(listener, NULL, NULL);
-	_exit(fd >= 0 && move_all(fd, &request, sizeof(request), false) &&
-			      move_all(fd, &request, sizeof(request), true)
-		      ? 0
-		      : 1);
+	if (pid == 0)
+		_exit(live(listener) ? 0 : 1);
+	return pid > 0;
 }
 
 static void send_loopback(uint32_t port, uint64_t size)
@@ -346,7 +353,11 @@ static bool serve(int fd, struct floor_request *request, char *program)
 	case FLOOR_OUTPUT:
 		return send_output(fd, request->number);
 	case FLOOR_FORK:
-		return fork_listener(&request->number);
+		return fork_listener(&request->number, echo_once);
+	case FLOOR_COMMANDS:
+		return promise_commands(program, request->number);
+	case FLOOR_WORKER:
+		return fork_listener(&request->number, promise_worker);
 	case FLOOR_SINK:
 		return move_stream(fd, request->number, false);
 	case FLOOR_SOURCE:

@@ -27,10 +27,13 @@ void run_echo(void);
 void run_skeleton(void);
 void run_exec(void);
 void run_spawn(void);
+void run_promised_command(void);
 void run_exec_parallel(void);
 void run_spawn_parallel(void);
+void run_promised_commands(void);
 void run_worker(void);
 void run_fork(void);
+void run_promised_worker(void);
 
 /* So many commands in flight at once. */
 void run_execs(unsigned int count);

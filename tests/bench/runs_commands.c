@@ -44,6 +44,11 @@ void run_spawn(void)
 	guest_exchange(&guest, FLOOR_SPAWN, 0);
 }
 
+void run_promised_command(void)
+{
+	guest_exchange(&guest, FLOOR_COMMANDS, 1);
+}
+
 void run_execs(unsigned int count)
 {
 	const struct provium_exec_options options = { .argv = true_argv };
@@ -70,6 +75,11 @@ void run_spawn_parallel(void)
 	guest_exchange(&guest, FLOOR_SPAWN_MANY, RUN_PARALLEL);
 }
 
+void run_promised_commands(void)
+{
+	guest_exchange(&guest, FLOOR_COMMANDS, RUN_PARALLEL);
+}
+
 struct provium_connection *run_worker_start(void)
 {
 	struct provium_connection *connection;
@@ -90,9 +100,14 @@ void run_worker(void)
 	provium_connection_free(run_worker_start());
 }
 
+static int dial_forked(enum floor_kind kind)
+{
+	return guest_dial(guest.socket, (unsigned int)guest_exchange(&guest, kind, 0));
+}
+
 int run_fork_start(void)
 {
-	int fd = guest_dial(guest.socket, (unsigned int)guest_exchange(&guest, FLOOR_FORK, 0));
+	int fd = dial_forked(FLOOR_FORK);
 
 	guest_echo(fd);
 	return fd;
@@ -101,4 +116,15 @@ int run_fork_start(void)
 void run_fork(void)
 {
 	close(run_fork_start());
+}
+
+/* Its READY, then AUTH and PING. */
+void run_promised_worker(void)
+{
+	int fd = dial_forked(FLOOR_WORKER);
+
+	guest_hear(fd);
+	guest_echo(fd);
+	guest_echo(fd);
+	close(fd);
 }
