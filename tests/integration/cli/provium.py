@@ -20,8 +20,9 @@ PROGRAM = os.environ["PROVIUM"]
 # What every process that a test starts has in its environment; so also what provium starts.
 MARK = f"PROVIUM_TEST={uuid.uuid4()}"
 
-# Longer than any run here should take, also under TCG on a busy machine.
-TIMEOUT = 300
+# Longer than any run here should take, also under TCG on a busy machine, and than the 360 s after which
+# provium itself gives up a boot, and says what the guest has said.
+TIMEOUT = 400
 
 
 def marked_processes():
