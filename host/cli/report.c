@@ -1,11 +1,15 @@
 #include "host/cli/report.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "common/util.h"
 
 int cli_fail(struct provium_error *error, enum provium_code code, const char *format, ...)
 {
@@ -51,6 +55,14 @@ int cli_fail_in(struct provium_error *error, const char *format, ...)
 	return -1;
 }
 
+/* Standard error may have been made non-blocking by whoever shares it. */
+static bool is_to_be_repeated(int error)
+{
+	struct pollfd wanted = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return error == EINTR || (error == EAGAIN && (poll(&wanted, 1, -1) >= 0 || errno == EINTR));
+}
+
 void report(const char *message)
 {
 	struct iovec parts[] = {
@@ -58,8 +70,23 @@ void report(const char *message)
 		{ .iov_base = (char *)message, .iov_len = strlen(message) },
 		{ .iov_base = (char[]){ "\n" }, .iov_len = 1 },
 	};
+	size_t next = 0;
 
-	/* Where standard error is gone there is nobody to tell. */
-	if (writev(STDERR_FILENO, parts, 3) < 0)
-		return;
+	while (next < ARRAY_SIZE(parts)) {
+		ssize_t written =
+			writev(STDERR_FILENO, &parts[next], (int)(ARRAY_SIZE(parts) - next));
+
+		/* Where standard error is gone there is nobody to tell. */
+		if (written < 0 && !is_to_be_repeated(errno))
+			return;
+		for (size_t left = (size_t)MAX(written, 0); next < ARRAY_SIZE(parts); next++) {
+			size_t taken = MIN(left, parts[next].iov_len);
+
+			parts[next].iov_base = (char *)parts[next].iov_base + taken;
+			parts[next].iov_len -= taken;
+			left -= taken;
+			if (parts[next].iov_len > 0)
+				break;
+		}
+	}
 }

@@ -25,7 +25,10 @@ __attribute__((format(printf, 2, 3))) int cli_fail_errno(struct provium_error *e
 __attribute__((format(printf, 2, 3))) int cli_fail_in(struct provium_error *error,
 						      const char *format, ...);
 
-/* Writes "provium: MESSAGE" and a newline to standard error, by one write(2). */
+/*
+ * Writes "provium: MESSAGE" and a newline to standard error, by one write(2) where all of it goes at
+ * once. Waits for who reads it.
+ */
 void report(const char *message);
 
 #endif
