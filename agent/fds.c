@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,19 +28,28 @@ int fd_raise(int fd)
 	return fd;
 }
 
-void fds_close_others(const int *keep, size_t count)
+static bool is_among(const int *fds, size_t count, int fd)
 {
-	unsigned int from = OWN_FD_MIN, next;
+	for (size_t i = 0; i < count; i++)
+		if (fds[i] == fd)
+			return true;
+	return false;
+}
 
-	do {
-		next = UINT_MAX;
-		for (size_t i = 0; i < count; i++)
-			if (keep[i] >= (int)from)
-				next = MIN(next, (unsigned int)keep[i]);
-		if (next > from)
-			syscall(SYS_close_range, from, next == UINT_MAX ? next : next - 1, 0);
-		from = next + 1;
-	} while (next != UINT_MAX);
+/* Those that are kept were opened early, and are the lowest. */
+bool fds_leave(const int *keep, size_t count)
+{
+	int above = OWN_FD_MIN;
+
+	for (size_t i = 0; i < count; i++)
+		above = MAX(above, keep[i] + 1);
+	/* Of a table that is shared only what is below is copied. */
+	if (syscall(SYS_close_range, above, UINT_MAX, CLOSE_RANGE_UNSHARE) < 0)
+		return false;
+	for (int fd = OWN_FD_MIN; fd < above; fd++)
+		if (!is_among(keep, count, fd))
+			close(fd);
+	return true;
 }
 
 /* In the place of epoll_create1() for libev, which offers no way to choose its fd (meson.build). */

@@ -5,6 +5,7 @@
 #ifndef AGENT_FDS_H
 #define AGENT_FDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define OWN_FD_MIN 512
@@ -17,9 +18,10 @@
 int fd_raise(int fd);
 
 /*
- * Closes all own fds but these: for a process that was forked with those of its parent's loops. A
- * negative one is none.
+ * For a process that shares its table of descriptors with the one that made it (CLONE_FILES): gets
+ * a table of its own, with all that are a test's, and these alone of the agent's own. A negative
+ * one is none. False and errno: the table is shared as before.
  */
-void fds_close_others(const int *keep, size_t count);
+bool fds_leave(const int *keep, size_t count);
 
 #endif

@@ -71,7 +71,9 @@ __attribute__((visibility("hidden"))) extern volatile int __thread_list_lock;
 /* As its fork() does it, for a copy by clone(2): pthread_create() would wait for ever. */
 void guest_threads_forked(void)
 {
-	__thread_list_lock = 0;
+	/* What is not written to need not be copied. */
+	if (__thread_list_lock)
+		__thread_list_lock = 0;
 }
 
 void *mremap(void *address, size_t size, size_t new_size, int flags, ...)

@@ -14,8 +14,9 @@
  * each doubling, and a bit for each bin tells which may hold something. A block of the smallest bin
  * in which every block is large enough is taken, after a look at the first of its own bin; what is
  * too much is cut off. So every call takes the same few steps, however many blocks there are. What
- * is large is taken from a free block's end, so that what is small lies together: a process that
- * was forked writes to fewer pages, each of which the kernel has to copy.
+ * is large is taken from a free block's end, so that what is small lies together; what is a page or
+ * more begins with one, as then its contents nearly do. A process that was forked writes to fewer
+ * pages like this, each of which the kernel has to copy.
  *
  * From 128 KiB on a block has a mapping of its own: it goes back to the kernel at once when it is
  * freed, and the kernel moves it when it grows.
@@ -54,6 +55,8 @@
 /* Of free blocks whose pages are given back. */
 #define LEAST_TRIM   KIB(32)
 #define PAGE_SIZE    KIB(4)
+/* Of a page, before a block that begins with it: callers leave room for a header. */
+#define MOST_BEFORE  ((size_t)64)
 #define BINS         64
 
 /* In a block's size. */
@@ -259,6 +262,13 @@ static struct block *allocate_small(size_t size)
 		} else if (size < LEAST_LARGE) {
 			put_block(block_at(block, size), rest);
 		} else {
+			size_t before = (uintptr_t)block_at(block, rest) % PAGE_SIZE;
+
+			if (size >= PAGE_SIZE && before > MOST_BEFORE &&
+			    rest >= before + LEAST_BLOCK) {
+				rest -= before;
+				size += before;
+			}
 			after = block_at(block, rest);
 			after->size = size;
 			put_block(block, rest);

@@ -39,9 +39,6 @@
 /* Records that are read at once: the kernel may print faster than we read. */
 #define MAX_RECORDS 2000
 
-/* A whole record (kernel/printk/printk.c: CONSOLE_EXT_LOG_MAX). */
-#define RECORD_SIZE 8192
-
 /* Milliseconds for what belongs together and comes in pieces. */
 #define TIME_UP_MS  100
 
@@ -347,11 +344,11 @@ static void take_record(struct kmsg *kmsg, char *data, size_t size)
 
 static void drain(struct kmsg *kmsg)
 {
-	char data[RECORD_SIZE + 1];
+	struct kmsg_source *source = kmsg->source;
 	int records = 0;
 
 	while (records < MAX_RECORDS) {
-		ssize_t count = os_read(kmsg->source->fd, data, RECORD_SIZE);
+		ssize_t count = os_read(source->fd, source->record, KMSG_RECORD_SIZE);
 
 		/* Records were overwritten; the next one's number tells how many. */
 		if (count < 0 && errno == EPIPE)
@@ -364,7 +361,7 @@ static void drain(struct kmsg *kmsg)
 			kmsg->watch = NULL;
 			break;
 		}
-		take_record(kmsg, data, (size_t)count);
+		take_record(kmsg, source->record, (size_t)count);
 		records++;
 	}
 	if (records > 0)
@@ -510,6 +507,7 @@ struct kmsg_source *kmsg_share(int fd)
 		      0);
 	if (source == MAP_FAILED)
 		return NULL;
-	*source = (struct kmsg_source){ .fd = fd };
+	/* The rest is zero, and takes no memory before it is used. */
+	source->fd = fd;
 	return source;
 }

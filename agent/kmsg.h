@@ -18,6 +18,9 @@ struct loop;
 struct request;
 struct session;
 
+/* A whole record (kernel/printk/printk.c: CONSOLE_EXT_LOG_MAX). */
+#define KMSG_RECORD_SIZE 8192
+
 /*
  * In memory that a server shares with those that come after it: one that an oops has ended has not
  * read the report of it. They share the open file as well, so that each reads on where the one
@@ -32,6 +35,8 @@ struct kmsg_source {
 	uint64_t events;
 	/* The taint mask at the last of them. */
 	uint64_t taint;
+	/* What is being read, and a NUL. On a stack it would be pages that a fork has copied. */
+	char record[KMSG_RECORD_SIZE + 1];
 };
 
 /*

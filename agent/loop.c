@@ -84,9 +84,11 @@ int loop_init(struct loop *loop, const struct server_config *config)
 	decoder_init(&loop->decoder);
 	snprintf(loop->oom_score_adj, sizeof(loop->oom_score_adj), "%d", config->oom_score_adj);
 
-	loop->null_fd = open_null(loop);
+	loop->null_fd = config->worker ? config->null_fd : open_null(loop);
 	loop->spawn_stack = malloc(SPAWN_STACK_SIZE);
-	ev_set_allocator(ev_allocate);
+	/* A worker has it from its server. */
+	if (!config->worker)
+		ev_set_allocator(ev_allocate);
 	loop->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
 	if (loop->null_fd < 0 || !loop->spawn_stack || !loop->ev || !ends_start(loop)) {
 		int error = errno ? errno : ENOMEM;
@@ -104,7 +106,8 @@ void loop_finish(struct loop *loop)
 	if (loop->ev)
 		ev_loop_destroy(loop->ev);
 	free(loop->spawn_stack);
-	loop->null_fd = close_fd(loop->null_fd);
+	if (!loop->config->worker)
+		loop->null_fd = close_fd(loop->null_fd);
 	loop->devpts_fd = close_fd(loop->devpts_fd);
 	decoder_finish(&loop->decoder);
 	buffer_pool_finish(&loop->pool);

@@ -79,6 +79,8 @@ struct server_config {
 	bool follow_init;
 	/* Of a worker: the root of PID 1 as its server has last seen it. */
 	struct root_id root;
+	/* Of a worker: its server's, which reads as empty (loop.h). */
+	int null_fd;
 
 	/* A procfs that is mounted nowhere. -1: /proc is used. */
 	int proc_fd;

@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -45,11 +46,6 @@
 #include "agent/os.h"
 #include "agent/server.h"
 #include "common/util.h"
-
-/* Linux 5.9. */
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE (1U << 1)
-#endif
 
 /* The size of the kernel's sigset_t, and the number of its last signal. */
 #define KERNEL_SIGSET_SIZE 8

@@ -10,7 +10,8 @@
 struct loop;
 struct server_config;
 
-#define SPAWN_STACK_SIZE ((size_t)16 << 10)
+/* With malloc's own bytes whole pages. */
+#define SPAWN_STACK_SIZE (((size_t)16 << 10) - 16)
 
 /*
  * What is done until a program runs, in this order; all after the clone in the new process. What

@@ -64,5 +64,6 @@ void threads_forked(void)
 {
 	if (guest_threads_forked)
 		guest_threads_forked();
-	watched = false;
+	if (watched)
+		watched = false;
 }

@@ -63,6 +63,7 @@ static struct worker *make_worker(const struct loop *loop, struct worker_entry *
 	worker->config.power = NULL;
 	worker->config.kmsg = NULL;
 	worker->config.root = loop->root;
+	worker->config.null_fd = loop->null_fd;
 	worker->config.restarts = 0;
 	worker->config.restart_reason = NULL;
 	return worker;
@@ -172,20 +173,31 @@ static void become_mortal(const struct server_config *config)
 		log_warn("a worker keeps the agent's oom_score_adj: %m");
 }
 
-/* In the child: what belongs to the server's loops is let go, and what is left is a server anew. */
+/*
+ * In the child: what belongs to the server's loops is let go, and what is left is a server anew. A
+ * copy of the whole table of descriptors, most of which is then closed, would cost more.
+ */
 static void run_process(struct worker *worker)
 {
 	const struct server_config *config = &worker->config;
 	const int keep[] = {
-		config->worker_event_fd, config->watch_timer_fd, config->agent_life_fd,
-		config->proc_fd,         config->dev_fd,         log_fd(),
+		config->worker_event_fd,
+		config->watch_timer_fd,
+		config->agent_life_fd,
+		config->proc_fd,
+		config->dev_fd,
+		config->null_fd,
+		log_fd(),
 	};
 
 	threads_forked();
-	process_group_leave();
-	fds_close_others(keep, ARRAY_SIZE(keep));
-	become_mortal(config);
-	serve(worker);
+	if (fds_leave(keep, ARRAY_SIZE(keep))) {
+		process_group_leave();
+		become_mortal(config);
+		serve(worker);
+	} else {
+		fail(worker->entry, errno, "close_range");
+	}
 	_exit(0);
 }
 
@@ -199,7 +211,7 @@ static bool start_process(struct worker *worker)
 
 	if (guest_malloc_lock)
 		guest_malloc_lock();
-	pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = syscall(SYS_clone, CLONE_PARENT | CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
 	if (guest_malloc_unlock)
 		guest_malloc_unlock();
 	if (pid == 0)

@@ -6,8 +6,9 @@ void schema_ready(void)
 {
 	static bool unpacked;
 
-	if (!unpacked)
-		schema_unpack(&packed_schema);
+	if (unpacked)
+		return;
+	schema_unpack(&packed_schema);
 	unpacked = true;
 }
 

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
@@ -63,9 +64,9 @@ struct fault_class {
 static const int no_fds[] = { MAKES_FDS, -1 };
 /* Not brk: the GNU C library's malloc does not survive one that fails once. */
 static const int no_memory[] = {
-	MAKES_FDS, SYS_mmap,    SYS_mremap,    SYS_mprotect, SYS_clone, SYS_clone3,
-	SYS_fork,  SYS_vfork,   SYS_epoll_ctl, SYS_poll,     SYS_ppoll, SYS_getdents64,
-	SYS_fcntl, TAKES_PATHS, USES_SOCKETS,  -1,
+	MAKES_FDS, SYS_mmap,    SYS_mremap,    SYS_mprotect,    SYS_clone, SYS_clone3,
+	SYS_fork,  SYS_vfork,   SYS_epoll_ctl, SYS_poll,        SYS_ppoll, SYS_getdents64,
+	SYS_fcntl, TAKES_PATHS, USES_SOCKETS,  SYS_close_range, -1,
 };
 static const int interrupted[] = {
 	SYS_read,       SYS_write,
@@ -211,6 +212,9 @@ static bool can_fail(const struct fault_class *class, const struct seccomp_notif
 			return false;
 		/* What the kernel has it only changes. */
 		if (*call == SYS_epoll_ctl && request->data.args[1] != EPOLL_CTL_ADD)
+			return false;
+		/* Without a table of its own to be made there is nothing that it needs. */
+		if (*call == SYS_close_range && !(request->data.args[2] & CLOSE_RANGE_UNSHARE))
 			return false;
 		describe_fd(request, target, sizeof(target));
 		/* An eventfd that does not wait cannot fail; media are what has a path. */

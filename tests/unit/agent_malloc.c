@@ -212,6 +212,30 @@ static void churn(uint32_t random, unsigned int changes)
 		free(slots[i].memory);
 }
 
+/* From a page on a block begins with a page, with at most so many bytes of it before its memory. */
+START_TEST(large_blocks_begin_with_pages)
+{
+	const size_t most = 64 + 16;
+	void *blocks[40];
+	unsigned int count = 0;
+
+	for (size_t size = KIB(4) - 8; size < LEAST_MAPPED && count + 3 < ARRAY_SIZE(blocks);
+	     size += size / 3) {
+		/* Whose ends would move the next one's beginning. */
+		blocks[count++] = malloc(KIB(1) + size % 2000);
+		blocks[count++] = malloc(size % 900);
+		blocks[count] = malloc(size);
+		ck_assert_ptr_nonnull(blocks[count]);
+		ck_assert_uint_le((uintptr_t)blocks[count] % KIB(4), most);
+		fill(blocks[count++], size, (unsigned int)size);
+	}
+	ck_assert_uint_gt(count, 20);
+	while (count > 0)
+		free(blocks[--count]);
+	ck_assert_uint_eq(mapped, 0);
+}
+END_TEST
+
 START_TEST(random_use)
 {
 	for (unsigned int round = 0; round < 10; round++) {
@@ -580,6 +604,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, start, NULL);
 	tcase_add_test(tcase, every_size);
+	tcase_add_test(tcase, large_blocks_begin_with_pages);
 	tcase_add_test(tcase, random_use);
 	tcase_add_test(tcase, threads);
 	tcase_add_test(tcase, lock_in_copies);
