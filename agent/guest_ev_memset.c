@@ -23,8 +23,7 @@ void *ev_memset(void *to, int byte, size_t size)
 	char *last_page = (char *)((uintptr_t)end & ~(uintptr_t)(PAGE_SIZE - 1));
 
 	/* Refused, too, where there is no page between the two. */
-	if (byte != 0 ||
-	    madvise(first_page, (size_t)(last_page - first_page), MADV_DONTNEED) != 0)
+	if (byte != 0 || madvise(first_page, (size_t)(last_page - first_page), MADV_DONTNEED) != 0)
 		return memset(to, byte, size);
 	memset(to, 0, (size_t)(first_page - (char *)to));
 	memset(last_page, 0, (size_t)(end - last_page));
