@@ -400,16 +400,16 @@ static bool prepare(struct supervisor *supervisor)
 
 int supervisor_run(struct server_config *config, bool stoppable)
 {
-	struct supervisor supervisor = {
-		.config = config,
-		.stoppable = stoppable,
-		.pidfd = -1,
-		.life_fd = -1,
-		.stop_fd = -1,
-		.workers_fd = -1,
-	};
+	/*
+	 * Not on the stack, which servers and workers have a copy of: nearly all is for calls that
+	 * do not return, and takes no memory before there is one.
+	 */
+	static struct supervisor supervisor;
 	bool stop = false;
 
+	supervisor.config = config;
+	supervisor.stoppable = stoppable;
+	supervisor.pidfd = supervisor.life_fd = supervisor.stop_fd = supervisor.workers_fd = -1;
 	if (take_signals(&supervisor) < 0 || !prepare(&supervisor))
 		return -1;
 	while (!stop) {

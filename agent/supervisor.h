@@ -7,8 +7,8 @@
 #include "agent/server.h"
 
 /*
- * Runs the server in a child and starts it again whenever it is gone, for ever. config is that of
- * the server; the supervisor fills in life_fd, stop_fd and the restarts.
+ * Runs the server in a child and starts it again whenever it is gone, for ever; once in a process.
+ * config is that of the server; the supervisor fills in life_fd, stop_fd and the restarts.
  *
  * stoppable: SIGTERM and SIGINT end both, and the server ends with the supervisor; returns 0 then.
  * Otherwise it ignores them and never returns. -1 and errno where it could not begin.
