@@ -26,8 +26,8 @@ __attribute__((format(printf, 2, 3))) int cli_fail_in(struct provium_error *erro
 						      const char *format, ...);
 
 /*
- * Writes "provium: MESSAGE" and a newline to standard error, by one write(2) where all of it goes at
- * once. Waits for who reads it.
+ * Writes "provium: MESSAGE" and a newline to standard error, by one write(2) where all of it goes
+ * at once. Waits for who reads it.
  */
 void report(const char *message);
 
