@@ -443,7 +443,7 @@ START_TEST(test_flood)
 	ck_assert_int_eq(provium_ping(connection, 200, &error), -1);
 	check_error(PROVIUM_TIMED_OUT, "timed out");
 	ck_assert_uint_lt(monotonic_ns() - start, 3000000000);
-	ck_assert_uint_gt(connection->strays, 1000);
+	ck_assert_uint_gt(connection->strays, 0);
 	disconnect();
 }
 END_TEST
