@@ -55,7 +55,8 @@
 /* Of free blocks whose pages are given back. */
 #define LEAST_TRIM   KIB(32)
 #define PAGE_SIZE    KIB(4)
-/* Of a page, before a block that begins with it: callers leave room for a header. */
+/* So far into its page a block of a page or more may begin: so one that is a little smaller than
+ * whole pages leaves no gap. */
 #define MOST_BEFORE  ((size_t)64)
 #define BINS         64
 

@@ -174,8 +174,9 @@ static void become_mortal(const struct server_config *config)
 }
 
 /*
- * In the child: what belongs to the server's loops is let go, and what is left is a server anew. A
- * copy of the whole table of descriptors, most of which is then closed, would cost more.
+ * In the child: what belongs to the server's loops is let go, and what is left is a server anew.
+ * Until fds_leave the table of descriptors is the server's own (CLONE_FILES), and nothing may be
+ * opened or closed. A copy of all of it, most of which is then closed, would cost more.
  */
 static void run_process(struct worker *worker)
 {

@@ -587,7 +587,7 @@ static void stuck_script(struct fake *agent)
 START_TEST(test_write_times_out)
 {
 	struct pattern pattern = { .size = _i ? MIB(100) : 10 };
-	/* Time for a whole window: of what comes to an end in a frame CANCEL could not be seen. */
+	/* Time for a whole window: where it ends within a frame no CANCEL can follow. */
 	int timeout_ms = _i ? 2000 : 60;
 
 	connection = fake_connect(&fake, stuck_script);
