@@ -390,6 +390,26 @@ START_TEST(client_waits_for_the_guest)
 }
 END_TEST
 
+/* No other front end can come: it is told so, and not at CONNECTION_CONNECT_LIMIT. */
+START_TEST(client_waits_in_vain)
+{
+	struct client client;
+	uint64_t start_ns;
+
+	start(NULL);
+	machine_unplug(&machine);
+	client_dial(&client, &machine);
+	ck_assert_int_gt(dprintf(client.fd, "CONNECT %u\n", GUEST_ECHO), 0);
+	machine_idle(&machine, 20);
+	start_ns = monotonic_ns();
+	machine_disconnect(&machine);
+	await_end(&client);
+	ck_assert_uint_lt(monotonic_ns() - start_ns, UINT64_C(10000000000));
+	ck_assert_int_eq(machine_wait(&machine), 0);
+	machine_finish(&machine);
+}
+END_TEST
+
 START_TEST(guest_is_paused)
 {
 	struct client client;
@@ -753,6 +773,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tcase, inherits_its_socket, 0, 2);
 	tcase_add_test(tcase, device_is_taken_out_and_put_in_again);
 	tcase_add_test(tcase, client_waits_for_the_guest);
+	tcase_add_test(tcase, client_waits_in_vain);
 	tcase_add_test(tcase, guest_is_paused);
 	tcase_add_test(tcase, guest_starts_anew);
 	tcase_add_test(tcase, hostile_guest);
