@@ -15,6 +15,7 @@
 #include "common/util.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/guest.h"
+#include "tests/bench/measurements.h"
 #include "tests/bench/peer.h"
 #include "tests/bench/rounds.h"
 #include "tests/bench/runs.h"
@@ -34,87 +35,6 @@
  */
 #define READY_GOAL 150
 
-struct guest guest;
-uint64_t bulk_bytes;
-
-/* Programs of the guest; the writes make the files that are read. */
-static const struct measurement measurements[] = {
-	{ { "PING", "ms", "64-byte echo", 1.15 }, run_ping, run_echo, 50 },
-	{ { "libev, protobuf-c alone", "ms", "64-byte echo" }, run_skeleton, run_echo, 50 },
-	{ { "EXEC of true", "ms", "echo, posix_spawn, waitpid", 1.15 }, run_exec, run_spawn, 10 },
-	{ { "EXEC, promises", "ms", "echo, a command as promised" },
-	  run_exec,
-	  run_promised_command,
-	  10 },
-	{ { "EXEC, 200 in flight", "ms", "echo, 200 times posix_spawn, waitpid", 1.2 },
-	  run_exec_parallel,
-	  run_spawn_parallel,
-	  1,
-	  .every = 3 },
-	{ { "200 in flight, promises", "ms", "echo, 200 commands as promised" },
-	  run_exec_parallel,
-	  run_promised_commands,
-	  1,
-	  .every = 3 },
-	{ { "worker, first answer", "ms", "echo, fork, connect, echo", 1.5 },
-	  run_worker,
-	  run_fork,
-	  5 },
-	{ { "worker, promises", "ms", "echo, a worker as promised" },
-	  run_worker,
-	  run_promised_worker,
-	  5 },
-	{ { "WRITE_FILE", "MiB/s", "raw stream to a file", 1.1 },
-	  run_write,
-	  run_raw_write,
-	  1,
-	  .every = 3,
-	  .is_bulk = true },
-	{ { "READ_FILE", "MiB/s", "file to a raw stream", 1.1 },
-	  run_read,
-	  run_raw_read,
-	  1,
-	  .every = 3,
-	  .is_bulk = true },
-	{ { "OUTPUT of a command", "MiB/s", "pipe to a raw stream", 1.15 },
-	  run_output,
-	  run_raw_output,
-	  1,
-	  .every = 3,
-	  .is_bulk = true },
-	{ { "stream to the guest", "MiB/s", "the guest's vsock loopback", 1, true },
-	  run_stream_out,
-	  run_loopback,
-	  1,
-	  .every = 3,
-	  .is_bulk = true },
-	{ { "stream from the guest", "MiB/s", "the guest's vsock loopback", 1, true },
-	  run_stream_in,
-	  run_loopback,
-	  1,
-	  .every = 3,
-	  .is_bulk = true },
-	{ { "getpid, repeat=1000", "ms", "echo, 1000 times getpid", 1.5 },
-	  run_repeated,
-	  run_calls,
-	  10 },
-	{ { "1000 calls of getpid", "ms", "echo, 1000 times getpid", 8 },
-	  run_separate,
-	  run_calls,
-	  10 },
-};
-
-/* The guest's init mounts nothing. */
-static void mount_in_guest(const char *fstype, const char *target)
-{
-	struct provium_error error;
-
-	check(provium_mkdir(guest.connection, target, 0, true, RUN_TIMEOUT_MS, &error), &error);
-	check(provium_mount(guest.connection, fstype, target, fstype, 0, NULL, RUN_TIMEOUT_MS,
-			    &error),
-	      &error);
-}
-
 /* The floor is the peer here. */
 static const struct measurement peer_measurements[] = {
 	{ { "PING, peer", "ms", "qemu-guest-agent", 1.6, true }, run_ping, peer_ping, 20 },
@@ -129,7 +49,7 @@ static const struct measurement peer_measurements[] = {
 
 static void measure_peer(const char *only, unsigned int rounds, json_t *list)
 {
-	mount_in_guest("devtmpfs", "/dev");
+	guest_mount(&guest, "devtmpfs", "/dev");
 	peer_start(guest.directory);
 	rounds_measure(peer_measurements, ARRAY_SIZE(peer_measurements), only, rounds, list);
 	peer_end();
@@ -210,7 +130,7 @@ static void measure_running(const struct guest_options *options, const char *onl
 
 	with_modules.modules = modules;
 	guest_boot(&guest, &with_modules);
-	mount_in_guest("proc", "/proc");
+	guest_mount(&guest, "proc", "/proc");
 	bulk_bytes = provium_vm_accel(guest.vm) == PROVIUM_ACCEL_TCG ? BULK_TCG : BULK_KVM;
 	printf("Linux %s under %s, %u rounds, bulk data of %llu MiB; median (quartiles)\n",
 	       provium_connection_agent(guest.connection)->kernel_release, guest_accel(&guest),
@@ -222,7 +142,7 @@ static void measure_running(const struct guest_options *options, const char *onl
 	/* The file that is read: WRITE_FILE may not be among them. */
 	if (only)
 		run_raw_write();
-	rounds_measure(measurements, ARRAY_SIZE(measurements), only, rounds, list);
+	rounds_measure(measurements, measurements_count, only, rounds, list);
 	if (!only) {
 		measure_split(rounds, list);
 		vsock_measure(MAX(rounds / 3, 1u), list);

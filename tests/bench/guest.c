@@ -12,7 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
-#include "tests/bench/peer.h"
+#include "tests/bench/qemu.h"
 
 #define TIMEOUT_MS 60000
 #define GIB        (UINT64_C(1) << 30)
@@ -101,8 +101,8 @@ void guest_boot(struct guest *guest, const struct guest_options *options)
 	if (!running)
 		atexit(clean_up);
 	running = guest;
-	if (options->peer) {
-		peer_prepare(guest->directory, qemu, sizeof(qemu));
+	if (options->peer || options->plugin) {
+		qemu_prepare(guest->directory, options, qemu, sizeof(qemu));
 		vm_options.qemu = qemu;
 	}
 
@@ -119,8 +119,17 @@ void guest_end(struct guest *guest)
 	close_fd(guest->skeleton_fd);
 	provium_exec_free(guest->floor);
 	provium_vm_free(guest->vm);
-	peer_remove(guest->directory);
+	qemu_remove(guest->directory);
 	rmdir(guest->directory);
+}
+
+void guest_mount(const struct guest *guest, const char *fstype, const char *target)
+{
+	struct provium_error error;
+
+	check(provium_mkdir(guest->connection, target, 0, true, TIMEOUT_MS, &error), &error);
+	check(provium_mount(guest->connection, fstype, target, fstype, 0, NULL, TIMEOUT_MS, &error),
+	      &error);
 }
 
 const char *guest_accel(const struct guest *guest)

@@ -17,6 +17,8 @@ struct guest_options {
 	const char *skeleton_program;
 	/* The directory that scripts/guest-agent makes. NULL: the guest does without. */
 	const char *peer;
+	/* The plugin of count_plugin.c, which QEMU loads. NULL: none. */
+	const char *plugin;
 	enum provium_accel accel;
 	/* Bytes; a tmpfs takes half of them. 0: a GiB. */
 	uint64_t memory;
@@ -54,6 +56,9 @@ void guest_boot(struct guest *guest, const struct guest_options *options);
 void guest_start_floor(struct guest *guest);
 void guest_start_skeleton(struct guest *guest);
 void guest_end(struct guest *guest);
+
+/* The guest's init mounts nothing. */
+void guest_mount(const struct guest *guest, const char *fstype, const char *target);
 
 /* "tcg" or "kvm". Static. */
 const char *guest_accel(const struct guest *guest);

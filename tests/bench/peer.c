@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "tests/bench/qemu.h"
 #include "tests/bench/runs.h"
 
 #define PIECE        MIB(1)
@@ -99,7 +100,7 @@ void peer_start(const char *directory)
 				&error),
 	      &error);
 	peer_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/peer", directory);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" QEMU_PEER, directory);
 	if (peer_fd < 0 || connect(peer_fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    setsockopt(peer_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
 		die("%s: %s", address.sun_path, strerror(errno));

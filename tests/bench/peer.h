@@ -2,19 +2,6 @@
 #ifndef TESTS_BENCH_PEER_H
 #define TESTS_BENCH_PEER_H
 
-#include <stddef.h>
-
-#include "tests/bench/guest.h"
-
-/*
- * peer_device.c.
- *
- * Writes a script into the directory that starts QEMU with the peer's device besides, and its path
- * to `program`.
- */
-void peer_prepare(const char *directory, char *program, size_t size);
-void peer_remove(const char *directory);
-
 /* Starts it in the guest that is up, and returns when it has answered. */
 void peer_start(const char *directory);
 void peer_end(void);

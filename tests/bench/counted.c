@@ -1,0 +1,202 @@
+/*
+ * counted: what is measured by `bench`, in instructions of the guest and not in time, by a plugin
+ * that QEMU loads (count_plugin.c).
+ *
+ * They hardly swing with the machine, so they tell what is left above a floor where times do not.
+ * They are not times: instructions differ in what they take, and what the host does meanwhile is
+ * not among them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "tests/bench/counts.h"
+#include "tests/bench/figures.h"
+#include "tests/bench/guest.h"
+#include "tests/bench/measurements.h"
+#include "tests/bench/qemu.h"
+#include "tests/bench/runs.h"
+
+#define ROUNDS  5
+#define BULK    MIB(64)
+
+/* In microseconds: by then the guest has done what comes behind an answer. */
+#define SETTLED 30000
+
+static const struct counts *counts;
+
+static void open_counts(void)
+{
+	char path[96];
+	cleanup_close int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/" QEMU_COUNTS, guest.directory);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	counts = mmap(NULL, sizeof(*counts), PROT_READ, MAP_SHARED, fd, 0);
+	if (counts == MAP_FAILED)
+		die("%s: %s", path, strerror(errno));
+}
+
+struct count {
+	double all;
+	double programs;
+};
+
+/* Thousands of instructions of one of so many runs; of bulk data, of a MiB. */
+static struct count count(void (*run)(void), const struct measurement *measurement)
+{
+	double runs = measurement->is_bulk ? (double)bulk_bytes / MIB(1) : measurement->per_round;
+	uint64_t kernel = counts->kernel, programs = counts->programs;
+
+	for (unsigned int i = 0; i < measurement->per_round; i++)
+		run();
+	usleep(SETTLED);
+	kernel = counts->kernel - kernel;
+	programs = counts->programs - programs;
+	return (struct count){
+		.all = (double)(kernel + programs) / 1e3 / runs,
+		.programs = (double)programs / 1e3 / runs,
+	};
+}
+
+/* What came last in the list gets what of it is the programs', and a line of its own. */
+static void report_programs(struct samples *own, struct samples *floor, json_t *list)
+{
+	json_t *row = json_array_get(list, json_array_size(list) - 1);
+	struct spread own_spread = samples_spread(own), floor_spread = samples_spread(floor);
+
+	json_object_set_new(
+		row, "programs",
+		json_pack("{s:f, s:f}", "value", own_spread.median, "floor", floor_spread.median));
+	printf("  %-32s %-20s %s\n", "  of these, programs", spread_text(&own_spread),
+	       spread_text(&floor_spread));
+}
+
+static void measure(const struct measurement *measurement, json_t *list)
+{
+	struct figure_name name = measurement->name;
+	struct samples own_programs = { 0 }, floor_programs = { 0 };
+	struct figure figure = { 0 };
+
+	name.unit = measurement->is_bulk ? "k/MiB" : "k";
+	/* What is there once is no matter of the rounds. */
+	measurement->run();
+	measurement->run_floor();
+	for (int round = 0; round < ROUNDS; round++) {
+		struct count own = count(measurement->run, measurement);
+		struct count floor = count(measurement->run_floor, measurement);
+
+		figure_add(&figure, own.all, floor.all,
+			   name.is_least ? floor.all / own.all : own.all / floor.all);
+		samples_add(&own_programs, own.programs);
+		samples_add(&floor_programs, floor.programs);
+	}
+	figure_report(&name, &figure, list);
+	report_programs(&own_programs, &floor_programs, list);
+	samples_finish(&own_programs);
+	samples_finish(&floor_programs);
+}
+
+struct arguments {
+	struct guest_options guest;
+	const char *json;
+	/* NULL: everything. */
+	const char *only;
+};
+
+static void usage(void)
+{
+	die("usage: counted --plugin FILE --kernel DIR --floor FILE --true FILE --skeleton FILE\n"
+	    "               [--only TEXT] [--json FILE]");
+}
+
+static void parse_arguments(int argc, char **argv, struct arguments *arguments)
+{
+	static const struct option options[] = {
+		{ "plugin", required_argument, NULL, 'p' },
+		{ "kernel", required_argument, NULL, 'k' },
+		{ "floor", required_argument, NULL, 'f' },
+		{ "true", required_argument, NULL, 't' },
+		{ "skeleton", required_argument, NULL, 's' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "json", required_argument, NULL, 'j' },
+		{ 0 },
+	};
+	int option;
+
+	*arguments = (struct arguments){ .guest.accel = PROVIUM_ACCEL_TCG };
+	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		switch (option) {
+		case 'p':
+			arguments->guest.plugin = optarg;
+			break;
+		case 'k':
+			arguments->guest.kernel = optarg;
+			break;
+		case 'f':
+			arguments->guest.floor_program = optarg;
+			break;
+		case 't':
+			arguments->guest.true_program = optarg;
+			break;
+		case 's':
+			arguments->guest.skeleton_program = optarg;
+			break;
+		case 'o':
+			arguments->only = optarg;
+			break;
+		case 'j':
+			arguments->json = optarg;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind != argc || !arguments->guest.plugin || !arguments->guest.kernel ||
+	    !arguments->guest.floor_program || !arguments->guest.true_program ||
+	    !arguments->guest.skeleton_program)
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const modules[] = { "vsock_loopback", NULL };
+	struct arguments arguments;
+	json_t *list = json_array(), *document;
+
+	parse_arguments(argc, argv, &arguments);
+	arguments.guest.modules = modules;
+	guest_boot(&guest, &arguments.guest);
+	open_counts();
+	guest_mount(&guest, "proc", "/proc");
+	bulk_bytes = BULK;
+	printf("Linux %s, %d rounds, thousands of instructions, of bulk data for each MiB; median "
+	       "(quartiles)\n",
+	       provium_connection_agent(guest.connection)->kernel_release, ROUNDS);
+	figure_print_head();
+	guest_start_floor(&guest);
+	guest_start_skeleton(&guest);
+	run_programs_make();
+	if (arguments.only)
+		run_raw_write();
+	for (size_t i = 0; i < measurements_count; i++)
+		if (!arguments.only || strstr(measurements[i].name.name, arguments.only))
+			measure(&measurements[i], list);
+	run_programs_free();
+	document = json_pack("{s:I, s:o}", "bulk_bytes", (json_int_t)bulk_bytes, "figures", list);
+	guest_describe(&guest, document);
+	guest_end(&guest);
+	if (arguments.json && json_dump_file(document, arguments.json, JSON_INDENT(2)) < 0)
+		die("%s: cannot be written", arguments.json);
+	json_decref(document);
+	return EXIT_SUCCESS;
+}
