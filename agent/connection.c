@@ -425,12 +425,13 @@ static void flush(struct connection *connection)
 	ev_io_stop(connection->loop->ev, &connection->writable);
 	if (connection->state != CONNECTION_CLOSING)
 		return;
-	if (!connection->shut) {
+	/* To be closed says as much, in one packet less. */
+	if (connection->peer_ended) {
+		set_state(connection, CONNECTION_DEAD);
+	} else if (!connection->shut) {
 		connection->shut = true;
 		(void)shutdown(connection->fd, SHUT_WR);
 	}
-	if (connection->peer_ended)
-		set_state(connection, CONNECTION_DEAD);
 }
 
 void connections_settle(struct loop *loop)
