@@ -13,6 +13,7 @@ import provium_pb2 as pb
 import tap
 from agent_case import AgentCase, resident_kib, wait_until
 from client import MAX_FRAME, Client, frame, new_message
+from session import Session
 
 DOCUMENT = sys.argv[2]
 
@@ -353,6 +354,50 @@ class Malformed(AgentCase):
                 client.socket.shutdown(socket.SHUT_WR)
                 client.requests = AnyRequest()
                 client.wait_end()
+
+
+class Order(AgentCase):
+    """Each request behind a file that is still being written."""
+
+    IN_TURN = {"write_file", "read_file", "stat", "list_dir", "mkdir", "remove", "rename", "symlink",
+               "readlink", "chmod", "chown", "mount", "umount", "tail", "syscall", "ioctl",
+               "read_memory", "spawn_worker"}
+    ENDED_BY_CANCEL = {"tail", "kernel_log"}
+
+    def requests(self):
+        """The first of each that a session has, but what has no answer of its own."""
+        first = {}
+        for body, fields in Session(self.files).messages:
+            first.setdefault(body, fields)
+        # It has an enum's value that Python knows not; without one it is as good, being not allowed.
+        first["shutdown"] = {}
+        del first["write_data"]
+        return first
+
+    def test_each(self):
+        requests = self.requests()
+        served = {field.name for number, field in request_bodies().items()
+                  if number in self.connect().ready.requests}
+        self.assertEqual(set(requests), served - {"write_data"} | {"shutdown"})
+        for body, fields in requests.items():
+            with self.subTest(body), Client(self.path) as client:
+                write = client.start("write_file", path=self.file("held"))
+                request = client.start(body, **fields)
+                if body in self.IN_TURN:
+                    client.call("ping")
+                    self.assertIsNone(request.final, "it did not wait")
+                    client.add(write, "write_data", last=True)
+                    if body == "write_file":
+                        client.add(request, "write_data", last=True)
+                    client.wait(write)
+                if body in self.ENDED_BY_CANCEL:
+                    client.call("cancel", request=request.id)
+                client.wait(request)
+                if body not in self.IN_TURN:
+                    self.assertIsNone(write.final)
+                    client.add(write, "write_data", last=True)
+                    client.wait(write)
+                self.assertEqual(write.kind, "ok")
 
 
 class AnyRequest(dict):
