@@ -451,10 +451,13 @@ START_TEST(serves_on_without_its_source)
 }
 END_TEST
 
-/* A connection that does not read gets them when it does; nothing is queued for it meanwhile. */
+/*
+ * A connection that does not read gets them when it does; nothing is queued for it meanwhile. One
+ * that comes then gets what nobody has got, and no more.
+ */
 START_TEST(keeps_events_for_who_does_not_read)
 {
-	struct client other;
+	struct client other, late;
 	uint32_t id;
 	bool ended = false;
 	uint64_t next = 1;
@@ -468,6 +471,9 @@ START_TEST(keeps_events_for_who_does_not_read)
 		print_warning();
 		expect_event(&other, number, KIND(WARNING), warning);
 	}
+	client_connect(&late);
+	client_ping(&late);
+	client_close(&late);
 	while (!ended || next <= 5) {
 		const Provium__V1__Message *message = client_receive(&client);
 

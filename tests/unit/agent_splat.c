@@ -234,6 +234,21 @@ START_TEST(ends_a_block_that_lacks_its_end)
 }
 END_TEST
 
+/* A block has one headline: of the second's "cut here" nothing came. */
+START_TEST(ends_a_block_with_the_next_headline)
+{
+	say(BY_KERNEL, "------------[ cut here ]------------");
+	say(BY_KERNEL, "WARNING: CPU: 0 PID: 1 at a.c:1 a+0x1/0x2");
+	say(BY_KERNEL, "WARNING: CPU: 0 PID: 1 at b.c:1 b+0x1/0x2");
+	say(BY_KERNEL, "---[ end trace 0000000000000000 ]---");
+	ck_assert_uint_eq(found_count, 2);
+	expect(0, KIND(WARNING),
+	       "------------[ cut here ]------------\nWARNING: CPU: 0 PID: 1 at a.c:1 a+0x1/0x2");
+	expect(1, KIND(WARNING),
+	       "WARNING: CPU: 0 PID: 1 at b.c:1 b+0x1/0x2\n---[ end trace 0000000000000000 ]---");
+}
+END_TEST
+
 START_TEST(finds_nothing_in_a_usual_log)
 {
 	static const char *const lines[] = {
@@ -432,6 +447,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tcase, ends_a_block_that_lacks_its_end, 0, count);
 	tcase_add_loop_test(tcase, takes_cut_records, 0, count);
 	tcase_add_test(tcase, finds_all_in_a_row);
+	tcase_add_test(tcase, ends_a_block_with_the_next_headline);
 	tcase_add_test(tcase, finds_nothing_in_a_usual_log);
 	tcase_add_test(tcase, keeps_a_rule_that_is_part_of_a_block);
 	tcase_add_test(tcase, bounds_what_it_keeps);
