@@ -197,6 +197,38 @@ static struct check_failure failure;
 #define CHECK(message, rules) \
 	check_fields(&(message).base, &(const struct field_set)FIELD_SET(rules), &failure)
 
+/* What a message without any of these does not name is no file and no program. */
+static bool names_a_file(const ProtobufCMessageDescriptor *message)
+{
+	static const char *const paths[] = { "path", "old_path", "target", "argv" };
+	const ProtobufCFieldDescriptor *field;
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		field = protobuf_c_message_descriptor_get_field_by_name(message, paths[i]);
+		/* STDIN and others say by "target" whose request they mean. */
+		if (field && field->type == PROTOBUF_C_TYPE_BYTES)
+			return true;
+	}
+	field = protobuf_c_message_descriptor_get_field_by_name(message, "command");
+	return field && field->type == PROTOBUF_C_TYPE_MESSAGE;
+}
+
+/* Else it would be looked for in the initramfs, after init has switched its root. */
+START_TEST(files_are_in_the_root_of_init)
+{
+	const ProtobufCMessageDescriptor *schema = &provium__v1__message__descriptor;
+
+	for (unsigned int i = 0; i < schema->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &schema->fields[i];
+		const struct message_rule *rule = rule_of(field->id);
+
+		if (rule && is_body(field))
+			ck_assert_msg(rule->in_root == names_a_file(field->descriptor), "%s",
+				      rule->name);
+	}
+}
+END_TEST
+
 START_TEST(check_presence)
 {
 	static const struct field_rule rules[] = {
@@ -322,6 +354,7 @@ int main(void)
 	tcase_add_test(table, rule_for_each_field);
 	tcase_add_test(table, paths_hold_no_nul);
 	suite_add_tcase(suite, table);
+	tcase_add_test(check, files_are_in_the_root_of_init);
 	tcase_add_test(check, check_presence);
 	tcase_add_test(check, check_bytes);
 	tcase_add_test(check, check_alternatives);
