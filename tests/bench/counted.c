@@ -87,8 +87,8 @@ static void measure(const struct measurement *measurement, json_t *list)
 	struct samples own_programs = { 0 }, floor_programs = { 0 };
 	struct figure figure = { 0 };
 
-	name.unit = measurement->is_bulk ? "k/MiB" : "k";
-	/* What is there once is no matter of the rounds. */
+	name.unit = measurement->is_bulk ? "kinsn/MiB" : "kinsn";
+	/* The first time is another matter. */
 	measurement->run();
 	measurement->run_floor();
 	for (int round = 0; round < ROUNDS; round++) {
