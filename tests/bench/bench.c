@@ -5,7 +5,6 @@
  * measurement and its floor take turns in short rounds, and the ratio is the median of the rounds'
  * ratios. Where a goal is missed the table says so.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/guest.h"
 #include "tests/bench/measurements.h"
@@ -154,31 +154,13 @@ static void measure_running(const struct guest_options *options, const char *onl
 		printf("  no qemu-guest-agent to measure beside: scripts/guest-agent fetches it\n");
 }
 
-struct arguments {
-	struct guest_options guest;
-	struct sizes_programs sizes;
-	const char *json;
-	/* NULL: everything. */
-	const char *only;
-	unsigned int rounds;
-	unsigned int boots;
-};
-
-static void usage(void)
-{
-	die("usage: bench --kernel DIR --floor FILE --true FILE --skeleton FILE --agent FILE\n"
-	    "             --wrapper FILE --skeleton-stripped FILE [--peer DIR]\n"
-	    "             [--accel auto|kvm|tcg] [--rounds N] [--boots N] [--only TEXT]\n"
-	    "             [--json FILE]");
-}
-
-static unsigned int parse_count(const char *text)
+static unsigned int parse_count(const char *text, unsigned int unless)
 {
 	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	unsigned long value = text ? strtoul(text, &end, 10) : unless;
 
-	if (*end || value == 0 || value > 10000)
-		usage();
+	if ((text && *end) || value == 0 || value > 10000)
+		die("\"%s\" is not a number from 1 to 10000", text);
 	return (unsigned int)value;
 }
 
@@ -189,99 +171,48 @@ static enum provium_accel parse_accel(const char *text)
 	if (strcmp(text, "tcg") == 0)
 		return PROVIUM_ACCEL_TCG;
 	if (strcmp(text, "auto") != 0)
-		usage();
+		die("\"%s\" is none of auto, kvm and tcg", text);
 	return PROVIUM_ACCEL_AUTO;
-}
-
-static void parse_arguments(int argc, char **argv, struct arguments *arguments)
-{
-	static const struct option options[] = {
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "floor", required_argument, NULL, 'f' },
-		{ "true", required_argument, NULL, 't' },
-		{ "agent", required_argument, NULL, 'a' },
-		{ "wrapper", required_argument, NULL, 'w' },
-		{ "skeleton", required_argument, NULL, 's' },
-		{ "skeleton-stripped", required_argument, NULL, 'S' },
-		{ "peer", required_argument, NULL, 'p' },
-		{ "accel", required_argument, NULL, 'x' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "boots", required_argument, NULL, 'b' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "only", required_argument, NULL, 'o' },
-		{ 0 },
-	};
-	int option;
-
-	*arguments = (struct arguments){ .rounds = ROUNDS, .boots = BOOTS };
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		switch (option) {
-		case 'k':
-			arguments->guest.kernel = optarg;
-			break;
-		case 'f':
-			arguments->guest.floor_program = optarg;
-			break;
-		case 't':
-			arguments->guest.true_program = optarg;
-			break;
-		case 'a':
-			arguments->sizes.agent = optarg;
-			break;
-		case 'w':
-			arguments->sizes.wrapper = optarg;
-			break;
-		case 's':
-			arguments->guest.skeleton_program = optarg;
-			break;
-		case 'S':
-			arguments->sizes.skeleton = optarg;
-			break;
-		case 'p':
-			if (access(optarg, F_OK) == 0)
-				arguments->guest.peer = optarg;
-			break;
-		case 'x':
-			arguments->guest.accel = parse_accel(optarg);
-			break;
-		case 'r':
-			arguments->rounds = parse_count(optarg);
-			break;
-		case 'b':
-			arguments->boots = parse_count(optarg);
-			break;
-		case 'j':
-			arguments->json = optarg;
-			break;
-		case 'o':
-			arguments->only = optarg;
-			break;
-		default:
-			usage();
-		}
-	}
-	if (optind != argc || !arguments->guest.kernel || !arguments->guest.floor_program ||
-	    !arguments->guest.true_program || !arguments->guest.skeleton_program ||
-	    !arguments->sizes.agent || !arguments->sizes.wrapper || !arguments->sizes.skeleton)
-		usage();
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments;
+	struct guest_options options = { 0 };
+	struct sizes_programs sizes = { 0 };
+	/* NULL: everything is measured. */
+	const char *only = NULL;
+	const char *rounds = NULL, *boots = NULL, *accel = "auto", *json = NULL;
+	const struct argument arguments[] = {
+		{ "kernel", "DIR", &options.kernel, true },
+		{ "floor", "FILE", &options.floor_program, true },
+		{ "true", "FILE", &options.true_program, true },
+		{ "skeleton", "FILE", &options.skeleton_program, true },
+		{ "agent", "FILE", &sizes.agent, true },
+		{ "wrapper", "FILE", &sizes.wrapper, true },
+		{ "skeleton-stripped", "FILE", &sizes.skeleton, true },
+		{ "peer", "DIR", &options.peer },
+		{ "accel", "auto|kvm|tcg", &accel },
+		{ "rounds", "N", &rounds },
+		{ "boots", "N", &boots },
+		{ "only", "TEXT", &only },
+		{ "json", "FILE", &json },
+	};
 	json_t *list = json_array(), *document;
 
-	parse_arguments(argc, argv, &arguments);
-	measure_running(&arguments.guest, arguments.only, arguments.rounds, list);
+	arguments_parse(argc, argv, arguments, ARRAY_SIZE(arguments));
+	options.accel = parse_accel(accel);
+	if (options.peer && access(options.peer, F_OK) < 0)
+		options.peer = NULL;
+	measure_running(&options, only, parse_count(rounds, ROUNDS), list);
 	document = json_pack("{s:I, s:o}", "bulk_bytes", (json_int_t)bulk_bytes, "figures", list);
 	guest_describe(&guest, document);
 	guest_end(&guest);
-	if (!arguments.only) {
-		measure_boots(&arguments.guest, arguments.boots, list);
-		sizes_of_files(&arguments.sizes, list);
+	if (!only) {
+		measure_boots(&options, parse_count(boots, BOOTS), list);
+		sizes_of_files(&sizes, list);
 	}
-	if (arguments.json && json_dump_file(document, arguments.json, JSON_INDENT(2)) < 0)
-		die("%s: cannot be written", arguments.json);
+	if (json && json_dump_file(document, json, JSON_INDENT(2)) < 0)
+		die("%s: cannot be written", json);
 	json_decref(document);
 	return EXIT_SUCCESS;
 }

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/counts.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/guest.h"
@@ -88,6 +88,8 @@ static void measure(const struct measurement *measurement, json_t *list)
 	struct figure figure = { 0 };
 
 	name.unit = measurement->is_bulk ? "kinsn/MiB" : "kinsn";
+	/* Those are of times. */
+	name.goal = 0;
 	/* The first time is another matter. */
 	measurement->run();
 	measurement->run_floor();
@@ -106,76 +108,26 @@ static void measure(const struct measurement *measurement, json_t *list)
 	samples_finish(&floor_programs);
 }
 
-struct arguments {
-	struct guest_options guest;
-	const char *json;
-	/* NULL: everything. */
-	const char *only;
-};
-
-static void usage(void)
-{
-	die("usage: counted --plugin FILE --kernel DIR --floor FILE --true FILE --skeleton FILE\n"
-	    "               [--only TEXT] [--json FILE]");
-}
-
-static void parse_arguments(int argc, char **argv, struct arguments *arguments)
-{
-	static const struct option options[] = {
-		{ "plugin", required_argument, NULL, 'p' },
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "floor", required_argument, NULL, 'f' },
-		{ "true", required_argument, NULL, 't' },
-		{ "skeleton", required_argument, NULL, 's' },
-		{ "only", required_argument, NULL, 'o' },
-		{ "json", required_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int option;
-
-	*arguments = (struct arguments){ .guest.accel = PROVIUM_ACCEL_TCG };
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		switch (option) {
-		case 'p':
-			arguments->guest.plugin = optarg;
-			break;
-		case 'k':
-			arguments->guest.kernel = optarg;
-			break;
-		case 'f':
-			arguments->guest.floor_program = optarg;
-			break;
-		case 't':
-			arguments->guest.true_program = optarg;
-			break;
-		case 's':
-			arguments->guest.skeleton_program = optarg;
-			break;
-		case 'o':
-			arguments->only = optarg;
-			break;
-		case 'j':
-			arguments->json = optarg;
-			break;
-		default:
-			usage();
-		}
-	}
-	if (optind != argc || !arguments->guest.plugin || !arguments->guest.kernel ||
-	    !arguments->guest.floor_program || !arguments->guest.true_program ||
-	    !arguments->guest.skeleton_program)
-		usage();
-}
-
 int main(int argc, char **argv)
 {
 	static const char *const modules[] = { "vsock_loopback", NULL };
-	struct arguments arguments;
+	struct guest_options options = { .accel = PROVIUM_ACCEL_TCG, .modules = modules };
+	/* NULL: everything is measured. */
+	const char *only = NULL;
+	const char *json = NULL;
+	const struct argument arguments[] = {
+		{ "plugin", "FILE", &options.plugin, true },
+		{ "kernel", "DIR", &options.kernel, true },
+		{ "floor", "FILE", &options.floor_program, true },
+		{ "true", "FILE", &options.true_program, true },
+		{ "skeleton", "FILE", &options.skeleton_program, true },
+		{ "only", "TEXT", &only },
+		{ "json", "FILE", &json },
+	};
 	json_t *list = json_array(), *document;
 
-	parse_arguments(argc, argv, &arguments);
-	arguments.guest.modules = modules;
-	guest_boot(&guest, &arguments.guest);
+	arguments_parse(argc, argv, arguments, ARRAY_SIZE(arguments));
+	guest_boot(&guest, &options);
 	open_counts();
 	guest_mount(&guest, "proc", "/proc");
 	bulk_bytes = BULK;
@@ -186,17 +138,17 @@ int main(int argc, char **argv)
 	guest_start_floor(&guest);
 	guest_start_skeleton(&guest);
 	run_programs_make();
-	if (arguments.only)
+	if (only)
 		run_raw_write();
 	for (size_t i = 0; i < measurements_count; i++)
-		if (!arguments.only || strstr(measurements[i].name.name, arguments.only))
+		if (!only || strstr(measurements[i].name.name, only))
 			measure(&measurements[i], list);
 	run_programs_free();
 	document = json_pack("{s:I, s:o}", "bulk_bytes", (json_int_t)bulk_bytes, "figures", list);
 	guest_describe(&guest, document);
 	guest_end(&guest);
-	if (arguments.json && json_dump_file(document, arguments.json, JSON_INDENT(2)) < 0)
-		die("%s: cannot be written", arguments.json);
+	if (json && json_dump_file(document, json, JSON_INDENT(2)) < 0)
+		die("%s: cannot be written", json);
 	json_decref(document);
 	return EXIT_SUCCESS;
 }

@@ -7,13 +7,13 @@
  * take turns; the ratio is the median of the rounds' ratios. Where a goal is missed the table says
  * so.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/util.h"
+#include "tests/bench/arguments.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/guest.h"
 #include "tests/bench/restore.h"
@@ -38,46 +38,6 @@ struct figures {
 	struct figure resume;
 	struct figure beside_boot;
 };
-
-static void parse_arguments(int argc, char **argv, struct arguments *arguments)
-{
-	static const struct option options[] = {
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "floor", required_argument, NULL, 'f' },
-		{ "true", required_argument, NULL, 't' },
-		{ "vsock", required_argument, NULL, 'v' },
-		{ "json", required_argument, NULL, 'j' },
-		{ 0 },
-	};
-	int option;
-
-	*arguments = (struct arguments){ .programs.qemu = "qemu-system-x86_64" };
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		switch (option) {
-		case 'k':
-			arguments->guest.kernel = optarg;
-			break;
-		case 'f':
-			arguments->guest.floor_program = optarg;
-			break;
-		case 't':
-			arguments->guest.true_program = optarg;
-			break;
-		case 'v':
-			arguments->programs.vsock = optarg;
-			break;
-		case 'j':
-			arguments->json = optarg;
-			break;
-		default:
-			optind = argc + 1;
-		}
-	}
-	if (optind != argc || !arguments->guest.kernel || !arguments->guest.floor_program ||
-	    !arguments->guest.true_program || !arguments->programs.vsock)
-		die("usage: resume --kernel DIR --floor FILE --true FILE --vsock FILE [--json "
-		    "FILE]");
-}
 
 static double since_ms(uint64_t start)
 {
@@ -152,12 +112,19 @@ int main(int argc, char **argv)
 						   FLOOR_GOAL };
 	static const struct figure_name beside_boot = { "resume, beside boot", "ms", "boot",
 							BOOT_GOAL };
-	struct arguments arguments;
+	struct arguments arguments = { .programs.qemu = "qemu-system-x86_64" };
+	const struct argument options[] = {
+		{ "kernel", "DIR", &arguments.guest.kernel, true },
+		{ "floor", "FILE", &arguments.guest.floor_program, true },
+		{ "true", "FILE", &arguments.guest.true_program, true },
+		{ "vsock", "FILE", &arguments.programs.vsock, true },
+		{ "json", "FILE", &arguments.json },
+	};
 	struct figures figures = { 0 };
 	json_t *list = json_array(), *document;
 	struct provium_snapshot *snapshot;
 
-	parse_arguments(argc, argv, &arguments);
+	arguments_parse(argc, argv, options, ARRAY_SIZE(options));
 	document = json_pack("{s:o}", "figures", list);
 	for (int number = 0; number < BOOTS; number++) {
 		snapshot = boot_and_save(&arguments, &figures, document);
