@@ -69,27 +69,35 @@ START_TEST(test_placements)
 }
 END_TEST
 
-/* Zeroes into a buffer of 16 bytes, more than there is room for: the damage ends at its end. */
+/* Zeroes into a buffer, more than there is room for: the damage ends at its end. */
 START_TEST(test_too_small)
 {
-	static const enum provium_placement places[] = { PROVIUM_PLACE_END, PROVIUM_PLACE_READONLY,
-							 PROVIUM_PLACE_UNMAPPED };
-	enum provium_placement place = places[_i];
-	struct provium_buffer_options options = { .size = 16,
+	static const struct {
+		enum provium_placement place;
+		uint32_t size;
+	} places[] = {
+		{ PROVIUM_PLACE_END, 16 },
+		{ PROVIUM_PLACE_READONLY, 16 },
+		{ PROVIUM_PLACE_UNMAPPED, 16 },
+		{ PROVIUM_PLACE_START, PAGE },
+	};
+	enum provium_placement place = places[_i].place;
+	int64_t size = places[_i].size;
+	struct provium_buffer_options options = { .size = places[_i].size,
 						  .placement = place,
 						  .output = place != PROVIUM_PLACE_UNMAPPED };
 	int fd = call_open("/dev/zero", O_RDONLY);
 	int buffer = provium_program_buffer(program, &options);
 	int got = PROVIUM_CALL(program, SYS_read, provium_result_of(fd), provium_address(buffer),
-			       VALUE(PAGE));
+			       VALUE(2 * PAGE));
 	const uint8_t *data;
 
 	call_close(fd);
 	program_run();
 	data = provium_program_data(program, buffer);
-	if (place == PROVIUM_PLACE_END) {
-		ck_assert(result_of(got) == -EFAULT || result_of(got) == 16);
-		for (int i = 0; i < 16; i++)
+	if (place == PROVIUM_PLACE_END || place == PROVIUM_PLACE_START) {
+		ck_assert(result_of(got) == -EFAULT || result_of(got) == size);
+		for (int64_t i = 0; i < size; i++)
 			ck_assert_uint_eq(data[i], 0);
 	} else {
 		ck_assert_int_eq(result_of(got), -EFAULT);
@@ -369,7 +377,7 @@ static TCase *cases(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, program_start, program_finish);
 	tcase_add_loop_test(tcase, test_placements, 0, 6);
-	tcase_add_loop_test(tcase, test_too_small, 0, 3);
+	tcase_add_loop_test(tcase, test_too_small, 0, 4);
 	tcase_add_test(tcase, test_pattern);
 	tcase_add_test(tcase, test_changes);
 	tcase_add_test(tcase, test_many_changes);
