@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/util.h"
-
-#define MOST 16
+#include "common/cleanup.h"
 
 static void usage(const char *program, const struct argument *list, size_t count)
 {
@@ -20,11 +18,13 @@ static void usage(const char *program, const struct argument *list, size_t count
 
 void arguments_parse(int argc, char **argv, const struct argument *list, size_t count)
 {
-	struct option options[MOST + 1] = { 0 };
+	cleanup_free struct option *options = calloc(count + 1, sizeof(*options));
 	bool complete = true;
 	int option, index;
 
-	for (size_t i = 0; i < MIN(count, (size_t)MOST); i++)
+	if (!options)
+		abort();
+	for (size_t i = 0; i < count; i++)
 		options[i] = (struct option){ list[i].name, required_argument, NULL, 'x' };
 	while ((option = getopt_long(argc, argv, "", options, &index)) == 'x')
 		*list[index].value = optarg;

@@ -118,6 +118,10 @@ START_TEST(finds_each_once)
 	discover(&plan, "suite/a.lua", "./suite/../suite/a.lua");
 	ck_assert_uint_eq(plan.count, 1);
 	plan_finish(&plan);
+	ck_assert_int_eq(symlink("suite", "linked"), 0);
+	discover(&plan, "suite", "linked");
+	ck_assert_uint_eq(plan.count, 6);
+	plan_finish(&plan);
 }
 END_TEST
 
