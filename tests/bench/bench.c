@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 	struct sizes_programs sizes = { 0 };
 	/* NULL: everything is measured. */
 	const char *only = NULL;
-	const char *rounds = NULL, *boots = NULL, *accel = "auto", *json = NULL;
+	const char *rounds_text = NULL, *boots_text = NULL, *accel = "auto", *json = NULL;
 	const struct argument arguments[] = {
 		{ "kernel", "DIR", &options.kernel, true },
 		{ "floor", "FILE", &options.floor_program, true },
@@ -192,23 +192,26 @@ int main(int argc, char **argv)
 		{ "skeleton-stripped", "FILE", &sizes.skeleton, true },
 		{ "peer", "DIR", &options.peer },
 		{ "accel", "auto|kvm|tcg", &accel },
-		{ "rounds", "N", &rounds },
-		{ "boots", "N", &boots },
+		{ "rounds", "N", &rounds_text },
+		{ "boots", "N", &boots_text },
 		{ "only", "TEXT", &only },
 		{ "json", "FILE", &json },
 	};
 	json_t *list = json_array(), *document;
+	unsigned int rounds, boots;
 
 	arguments_parse(argc, argv, arguments, ARRAY_SIZE(arguments));
+	rounds = parse_count(rounds_text, ROUNDS);
+	boots = parse_count(boots_text, BOOTS);
 	options.accel = parse_accel(accel);
 	if (options.peer && access(options.peer, F_OK) < 0)
 		options.peer = NULL;
-	measure_running(&options, only, parse_count(rounds, ROUNDS), list);
+	measure_running(&options, only, rounds, list);
 	document = json_pack("{s:I, s:o}", "bulk_bytes", (json_int_t)bulk_bytes, "figures", list);
 	guest_describe(&guest, document);
 	guest_end(&guest);
 	if (!only) {
-		measure_boots(&options, parse_count(boots, BOOTS), list);
+		measure_boots(&options, boots, list);
 		sizes_of_files(&sizes, list);
 	}
 	if (json && json_dump_file(document, json, JSON_INDENT(2)) < 0)

@@ -369,7 +369,7 @@ class Order(AgentCase):
         first = {}
         for body, fields in Session(self.files).messages:
             first.setdefault(body, fields)
-        # It has an enum's value that Python knows not; without one it is as good, being not allowed.
+        # A session's has a value that Python cannot encode. It is not allowed here anyway.
         first["shutdown"] = {}
         del first["write_data"]
         return first

@@ -189,15 +189,7 @@ START_TEST(paths_hold_no_nul)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------- */
-/* check_fields, on messages of the schema with rules of the test's */
-
-static struct check_failure failure;
-
-#define CHECK(message, rules) \
-	check_fields(&(message).base, &(const struct field_set)FIELD_SET(rules), &failure)
-
-/* What a message without any of these does not name is no file and no program. */
+/* Whether a request names a file, or a program, as the schema calls its fields. */
 static bool names_a_file(const ProtobufCMessageDescriptor *message)
 {
 	static const char *const paths[] = { "path", "old_path", "target", "argv" };
@@ -228,6 +220,14 @@ START_TEST(files_are_in_the_root_of_init)
 	}
 }
 END_TEST
+
+/* ------------------------------------------------------------------------------------------- */
+/* check_fields, on messages of the schema with rules of the test's */
+
+static struct check_failure failure;
+
+#define CHECK(message, rules) \
+	check_fields(&(message).base, &(const struct field_set)FIELD_SET(rules), &failure)
 
 START_TEST(check_presence)
 {
@@ -353,8 +353,8 @@ int main(void)
 	tcase_add_test(table, no_row_for_anything_else);
 	tcase_add_test(table, rule_for_each_field);
 	tcase_add_test(table, paths_hold_no_nul);
+	tcase_add_test(table, files_are_in_the_root_of_init);
 	suite_add_tcase(suite, table);
-	tcase_add_test(check, files_are_in_the_root_of_init);
 	tcase_add_test(check, check_presence);
 	tcase_add_test(check, check_bytes);
 	tcase_add_test(check, check_alternatives);
